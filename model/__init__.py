@@ -1,0 +1,1 @@
+"""Tensors: configuration, encoder, heads, losses, optimisers; no file, no path."""

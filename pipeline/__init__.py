@@ -1,0 +1,1 @@
+"""The stages, and what makes them repeatable; it never prints and knows no flag."""

@@ -1,0 +1,1 @@
+"""Raw text at rest, turned into documents and sentences."""

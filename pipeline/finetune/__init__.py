@@ -1,0 +1,1 @@
+"""`bertctl finetune`: an encoder and a labelled file turned into a task model."""

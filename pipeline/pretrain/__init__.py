@@ -1,0 +1,1 @@
+"""`bertctl pretrain`: shards turned into an encoder."""

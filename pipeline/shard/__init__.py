@@ -1,0 +1,1 @@
+"""`bertctl shard`: a corpus turned into Arrow shards of masked sentence pairs."""

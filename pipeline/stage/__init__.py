@@ -1,0 +1,1 @@
+"""The engine that makes a stage idempotent, resumable and safe: recipe first, manifest last."""

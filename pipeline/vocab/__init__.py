@@ -1,0 +1,1 @@
+"""`bertctl vocab`: a corpus turned into a WordPiece vocabulary."""

@@ -1,0 +1,1 @@
+"""BERT's normalisation, word segmentation and WordPiece, at the speed of numpy."""
