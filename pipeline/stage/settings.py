@@ -53,16 +53,18 @@ class Setting:
                 continue
             if self.is_choice:
                 raise self._refusal(one, "one of " + ", ".join(self.words))
-            if self.type in (int, float) and (
-                not isinstance(one, int if self.type is int else int | float)
-                or isinstance(one, bool)
-            ):
-                kind = "a whole number" if self.type is int else "a number"
-                raise self._refusal(one, " or ".join([kind, *self.words]))
-            if self.minimum is not None and not one >= self.minimum:
-                raise self._refusal(one, f"at least {self.minimum:g}")
-            if self.maximum is not None and not one <= self.maximum:
-                raise self._refusal(one, f"at most {self.maximum:g}")
+            if self.type in (int, float):
+                self._check_number(one)
+
+    def _check_number(self, value: Any) -> None:
+        accepted = int if self.type is int else int | float
+        if not isinstance(value, accepted) or isinstance(value, bool):
+            kind = "a whole number" if self.type is int else "a number"
+            raise self._refusal(value, " or ".join([kind, *self.words]))
+        if self.minimum is not None and not value >= self.minimum:
+            raise self._refusal(value, f"at least {self.minimum:g}")
+        if self.maximum is not None and not value <= self.maximum:
+            raise self._refusal(value, f"at most {self.maximum:g}")
 
     def _refusal(self, value: Any, expected: str) -> BadInput:
         return BadInput(f"{self.flag} is {value!r}; expected {expected}.", hint=self.help)
@@ -80,7 +82,9 @@ def settings_of(kind: type[Any]) -> tuple[Setting, ...]:
     """List the settings of one dataclass, in the order they are written."""
     hints = get_type_hints(kind)
     return tuple(
-        _read(field, hints[field.name]) for field in dataclasses.fields(kind) if _KEY in field.metadata
+        _read(field, hints[field.name])
+        for field in dataclasses.fields(kind)
+        if _KEY in field.metadata
     )
 
 

@@ -1,0 +1,243 @@
+"""Decide whether a stage runs, continues, rests or refuses, and declare its output complete.
+
+A stage is told where to write and never decides whether to run: it is a function from a `Site` to
+what it `Finished`. Everything about idempotence is here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput, OutputRefused
+from .files import FileRecord, read_json, write_json
+from .lock import LOCK, locked
+from .manifest import MANIFEST, RECIPE, Manifest
+from .recipe import Difference, ListedInput, Recipe
+from .report import Reporter
+from .units import WORK, UnitStore
+
+_CONTENT_BITS = 256
+_ASIDE = Path(WORK, "aside")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a stage works: its directory, its units and who hears its news."""
+
+    directory: Path
+    recipe: Recipe
+    units: UnitStore
+    reporter: Reporter
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a stage made; `contents` maps each input's path to its content digest, in hex."""
+
+    files: Mapping[str, FileRecord]
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A complete output, and whether it had been there before."""
+
+    directory: Path
+    manifest: Manifest
+    was_up_to_date: bool
+
+
+ContentReader = Callable[[Sequence[ListedInput]], Mapping[str, str]]
+
+
+def total_content(contents: Mapping[str, str]) -> str:
+    """Add up the content digests of files, as documents add up to them: in no particular order."""
+    total = sum(int(each, 16) for each in contents.values())
+    return f"{total % 2**_CONTENT_BITS:064x}"
+
+
+def complete(
+    recipe: Recipe,
+    directory: Path,
+    work: Callable[[Site], Finished],
+    *,
+    reporter: Reporter,
+    read_contents: ContentReader | None = None,
+    force: bool = False,
+) -> Completion:
+    """Bring `directory` to the state that `recipe` describes, doing only what is missing.
+
+    `read_contents` digests input files again: it is asked only where a finished output's listing
+    no longer matches, to tell a moved or touched corpus from a changed one.
+
+    Raises:
+        OutputRefused: the directory isn't ours, is in use, was made by another recipe, or a
+            finished file is missing; `force` makes it anew unless it isn't ours.
+    """
+    _refuse_foreign(directory)
+    if not force and (manifest := _up_to_date(directory, recipe, read_contents)):
+        _sweep(directory)
+        return Completion(directory, manifest, was_up_to_date=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    with locked(directory):
+        if force:
+            remove_ours(directory)
+        elif manifest := _up_to_date(directory, recipe, read_contents):
+            # Its last writer ended while this process waited for the lock.
+            return Completion(directory, manifest, was_up_to_date=True)
+        _continue_or_refuse(directory, recipe, reporter)
+        _begin(directory, recipe)
+        finished = work(Site(directory, recipe, UnitStore(directory), reporter))
+        manifest = Manifest(
+            recipe=recipe,
+            content=total_content(finished.contents),
+            files=finished.files,
+            contents=finished.contents,
+            statistics=finished.statistics,
+        )
+        manifest.write(directory, aside=directory / _ASIDE / MANIFEST)
+        shutil.rmtree(directory / WORK, ignore_errors=True)
+    return Completion(directory, manifest, was_up_to_date=False)
+
+
+def remove_ours(directory: Path) -> None:
+    """Remove the files that the directory's own recipe or manifest names, and nothing else."""
+    recipe, manifest = _recipe_at(directory), Manifest.read(directory)
+    if recipe is None:
+        return
+    # The manifest goes first: from here on the directory no longer claims to be complete.
+    (directory / MANIFEST).unlink(missing_ok=True)
+    named = {directory / name for name in (manifest.files if manifest else ())}
+    named.update(path for pattern in recipe.owns for path in directory.glob(pattern))
+    for path in named:
+        if path.is_file() or path.is_symlink():
+            path.unlink()
+    shutil.rmtree(directory / WORK, ignore_errors=True)
+    for path in sorted({path.parent for path in named}, reverse=True):
+        while path != directory and path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+            path = path.parent
+    (directory / RECIPE).unlink(missing_ok=True)
+
+
+def _recipe_at(directory: Path) -> Recipe | None:
+    return Recipe.from_json(read_json(directory / RECIPE))
+
+
+def _refuse_foreign(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise OutputRefused(f"--output {directory} is a file; expected a directory.")
+    if not directory.is_dir() or _recipe_at(directory) or Manifest.read(directory):
+        return
+    others = [path.name for path in directory.iterdir() if not _is_first_trace(path)]
+    if others:
+        raise OutputRefused(
+            f"--output {directory} holds {sorted(others)[0]!r} and no recipe.json of bertctl's: it "
+            "isn't ours to write to.",
+            hint="Give a new or an empty directory. --force doesn't change this.",
+        )
+
+
+def _is_first_trace(path: Path) -> bool:
+    """Whether a run that was killed before its recipe stood has left this."""
+    return path.name == LOCK or (
+        path.name == WORK and path.is_dir() and {each.name for each in path.iterdir()} <= {"aside"}
+    )
+
+
+def _begin(directory: Path, recipe: Recipe) -> None:
+    shutil.rmtree(directory / _ASIDE, ignore_errors=True)
+    (directory / _ASIDE).mkdir(parents=True)
+    write_json(directory / RECIPE, recipe.as_json(), aside=directory / _ASIDE / RECIPE)
+
+
+def _up_to_date(
+    directory: Path, recipe: Recipe, read_contents: ContentReader | None
+) -> Manifest | None:
+    """Return the manifest if it stands for `recipe`; None where there is none yet."""
+    manifest = Manifest.read(directory)
+    if manifest is None:
+        return None
+    differences = list(manifest.recipe.differences(recipe))
+    if not differences:
+        differences += _changed_inputs(manifest, recipe, read_contents)
+    _refuse_differences(directory, differences)
+    if fault := manifest.missing_or_resized(directory):
+        raise OutputRefused(
+            f"{directory} is damaged: {fault}.",
+            hint="Put the file back, or make everything again with --force.",
+        )
+    return manifest
+
+
+def _changed_inputs(
+    manifest: Manifest, recipe: Recipe, read_contents: ContentReader | None
+) -> list[Difference]:
+    old, new = set(manifest.recipe.inputs), set(recipe.inputs)
+    if old == new:
+        return []
+    contents = {each.path: manifest.contents[each.path] for each in old & new}
+    if read_contents is not None:
+        contents.update(read_contents(sorted(new - old, key=lambda each: each.path)))
+    if total_content(contents) == manifest.content:
+        return []
+    before = {each.path: _describe(each) for each in old}
+    after = {each.path: _describe(each) for each in new}
+    return [
+        Difference(f"input {path}", before.get(path), after.get(path))
+        for path in sorted({each.path for each in old ^ new})
+    ]
+
+
+def _describe(listed: ListedInput) -> str:
+    return f"{listed.size:,} bytes"
+
+
+def _continue_or_refuse(directory: Path, recipe: Recipe, reporter: Reporter) -> None:
+    begun = _recipe_at(directory)
+    if begun is None:
+        return
+    _refuse_differences(directory, begun.differences(recipe))
+    for difference in begun.numeric_differences(recipe):
+        reporter.notice(f"Going on with {difference}; the data stays the same, rounding may not.")
+    changed = set(begun.inputs) ^ set(recipe.inputs)
+    if changed:
+        paths = sorted({each.path for each in changed})
+        reporter.notice(
+            f"{len(paths):,} input file(s) changed since this output was begun, {paths[0]} among "
+            "them: what was made from them is made again."
+        )
+    else:
+        reporter.notice(f"Continuing {directory} where it stopped.")
+
+
+def _refuse_differences(directory: Path, differences: Sequence[Difference]) -> None:
+    if differences:
+        raise OutputRefused(
+            f"{directory} was made by another recipe:\n"
+            + "\n".join(f"  {each}" for each in differences),
+            hint="Give another --output to keep both, or --force to replace what is there.",
+        )
+
+
+def _sweep(directory: Path) -> None:
+    """Remove the work of a run that was killed between its manifest and its end."""
+    if (directory / WORK).is_dir():
+        with locked(directory):
+            shutil.rmtree(directory / WORK, ignore_errors=True)
+
+
+def require_inputs_unchanged(inputs: Sequence[ListedInput]) -> None:
+    """Raise `BadInput` where an input file isn't what it was when the work began."""
+    for each in inputs:
+        status = Path(each.path).stat()
+        if (status.st_size, status.st_mtime_ns) != (each.size, each.mtime_ns):
+            raise BadInput(
+                f"{each.path} changed while it was read.",
+                hint="Run the same command again once nothing writes to it.",
+            )

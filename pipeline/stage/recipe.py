@@ -1,0 +1,117 @@
+"""The recipe: everything that decides an output's bytes, and a way to compare two of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .files import canonical_json, fingerprint_of
+
+_MARK = "bertctl recipe"
+
+
+@dataclass(frozen=True)
+class ListedInput:
+    """One input file as the file system shows it: enough to see that nothing changed."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One setting or input in which two recipes differ."""
+
+    name: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.name}: {_show(self.old)} → {_show(self.new)}"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one output directory is made from and how.
+
+    `what` decides the bytes; `numerics` is recorded and may change; `earlier` maps a role such as
+    `vocab` to the fingerprint of what stands there; `owns` lists the patterns, relative to the
+    directory, of the files this stage writes: nothing else is ever removed.
+    """
+
+    stage: str
+    format_version: int
+    what: Mapping[str, Any]
+    inputs: tuple[ListedInput, ...] = ()
+    earlier: Mapping[str, str] = field(default_factory=dict)
+    numerics: Mapping[str, Any] = field(default_factory=dict)
+    owns: tuple[str, ...] = ()
+
+    def fingerprint(self, content: str) -> str:
+        """Return the identity of the output; `content` stands for the inputs' content.
+
+        Paths, times, numerics and the order of inputs are left out on purpose.
+        """
+        return fingerprint_of(
+            [self.stage, self.format_version, self.what, content, dict(self.earlier)]
+        )
+
+    def differences(self, other: Recipe) -> tuple[Difference, ...]:
+        """List where `other` would make different bytes, the inputs' content aside."""
+        if self.stage != other.stage:
+            return (Difference("stage", self.stage, other.stage),)
+        sides = [
+            {
+                "format version": each.format_version,
+                **{_flag(name): value for name, value in each.what.items()},
+                **{_flag(name): value[:12] for name, value in each.earlier.items()},
+            }
+            for each in (self, other)
+        ]
+        return tuple(_compare(*sides))
+
+    def numeric_differences(self, other: Recipe) -> tuple[Difference, ...]:
+        """List the recorded numerics in which `other` differs."""
+        return tuple(_compare(dict(self.numerics), dict(other.numerics)))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of `recipe.json`."""
+        return {"kind": _MARK, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any] | None) -> Recipe | None:
+        """Read what `as_json` gave; None where it isn't a recipe."""
+        if value is None or value.get("kind") != _MARK:
+            return None
+        fields = {name: part for name, part in value.items() if name != "kind"}
+        fields["inputs"] = tuple(ListedInput(**each) for each in value["inputs"])
+        fields["owns"] = tuple(value["owns"])
+        return cls(**fields)
+
+
+def resolved(*groups: Any) -> dict[str, Any]:
+    """Return settings dataclasses as one flat mapping of JSON values."""
+    settings = {
+        name: value for group in groups for name, value in dataclasses.asdict(group).items()
+    }
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()
+    }
+
+
+def _compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[Difference]:
+    for name in dict.fromkeys((*old, *new)):
+        before, after = old.get(name), new.get(name)
+        if canonical_json(before) != canonical_json(after):
+            yield Difference(name, before, after)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _show(value: Any) -> str:
+    return "(none)" if value is None else value if isinstance(value, str) else canonical_json(value)

@@ -1,0 +1,300 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bertctl.pipeline.errors import BadInput, OutputRefused, WorkFailed
+from bertctl.pipeline.stage.earlier import open_earlier
+from bertctl.pipeline.stage.files import FileRecord, write_json
+from bertctl.pipeline.stage.lock import holder_of, locked
+from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.stage.workers import run_tasks
+
+from .killing import bytes_of, committed_units, kill_when
+from .toy_stage import BUCKETS, run_toy
+
+CHUNKS = 9
+TOY = [sys.executable, "-m", "tests.toy_stage"]
+
+
+class Recording(Silent):
+    """A reporter that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    directory = tmp_path / "corpus"
+    directory.mkdir()
+    for number in range(CHUNKS):
+        words = [("x" * (word % 11 + 1)) + str(number) for word in range(40 + number)]
+        (directory / f"{number}.txt").write_text(" ".join(words))
+    return directory
+
+
+def test_finished_output_is_up_to_date_and_untouched(corpus: Path, tmp_path: Path) -> None:
+    first = run_toy(corpus, tmp_path / "out", size=3)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    second = run_toy(corpus, tmp_path / "out", size=3)
+    assert not first.was_up_to_date
+    assert second.was_up_to_date
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    assert {path.name for path in before} == {
+        "recipe.json",
+        "manifest.json",
+        *(f"bucket-{number}.txt" for number in range(BUCKETS)),
+    }
+
+
+def test_workers_do_not_change_a_byte(corpus: Path, tmp_path: Path) -> None:
+    one = run_toy(corpus, tmp_path / "one", workers=1)
+    three = run_toy(corpus, tmp_path / "three", workers=3)
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "three")
+    assert one.manifest.fingerprint == three.manifest.fingerprint
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("phase", ["chunk", "bucket"])
+def test_killed_run_continues_to_the_bytes_of_an_uninterrupted_one(
+    corpus: Path, tmp_path: Path, by: signal.Signals, workers: int, phase: str
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run_toy(corpus, whole)
+
+    def reached() -> bool:
+        return sum(name.startswith(phase) for name in committed_units(killed)) >= 2
+
+    ended = kill_when([*TOY, str(corpus), str(killed), str(workers), "0.05"], reached, by)
+    assert ended.returncode == -by
+    kept = committed_units(killed)
+    assert 0 < len(kept) < CHUNKS + BUCKETS
+    assert not (killed / "manifest.json").exists()
+
+    records = killed / "work" / "units"
+    before = {name: (records / f"{name}.json").stat().st_mtime_ns for name in kept}
+    seen: dict[str, int] = {}
+
+    class Watching(Silent):
+        def notice(self, text: str) -> None:
+            seen.update({name: (records / f"{name}.json").stat().st_mtime_ns for name in kept})
+
+    run_toy(corpus, killed, workers=workers, reporter=Watching())
+    assert seen == before, "a committed unit was made again"
+    assert bytes_of(killed) == bytes_of(whole)
+
+
+def test_committed_units_are_not_made_again(corpus: Path, tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    kill_when(
+        [*TOY, str(corpus), str(killed), "1", "0.05"],
+        lambda: len(committed_units(killed)) >= 4,
+        signal.SIGKILL,
+    )
+    unread = corpus / "0.txt"
+    listed = unread.stat()
+    assert "chunk-0" in committed_units(killed)
+    # Same size, same time, other words: made again, the unit would show them.
+    unread.write_text("y" * listed.st_size)
+    os.utime(unread, ns=(listed.st_atime_ns, listed.st_mtime_ns))
+    run_toy(corpus, killed)
+    assert "y" not in "".join(path.read_text() for path in killed.glob("bucket-*.txt"))
+
+
+def test_input_mended_half_way_redoes_only_its_own_units(corpus: Path, tmp_path: Path) -> None:
+    killed, whole, reporter = tmp_path / "killed", tmp_path / "whole", Recording()
+    kill_when(
+        [*TOY, str(corpus), str(killed), "1", "0.05"],
+        lambda: len(committed_units(killed)) >= 4,
+        signal.SIGKILL,
+    )
+    (corpus / "1.txt").write_text("mended words")
+    run_toy(corpus, killed, reporter=reporter)
+    run_toy(corpus, whole)
+    assert bytes_of(killed) == bytes_of(whole)
+    assert any("1.txt" in notice for notice in reporter.notices)
+
+
+def test_other_setting_is_refused_by_name_and_force_replaces(corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    run_toy(corpus, output, word_size=3, seed=1)
+    (output / "notes.md").write_text("mine")
+    with pytest.raises(OutputRefused, match=r"--word-size: 3 → 4") as refusal:
+        run_toy(corpus, output, word_size=4, seed=1)
+    assert "--seed" not in refusal.value.message
+    assert "--force" in refusal.value.hint
+    assert "--output" in refusal.value.hint
+    forced = run_toy(corpus, output, word_size=4, seed=1, force=True)
+    assert not forced.was_up_to_date
+    assert forced.manifest.recipe.what["word_size"] == 4
+    assert (output / "notes.md").read_text() == "mine"
+
+
+def test_changed_corpus_is_refused_and_a_moved_or_touched_one_is_not(
+    corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    run_toy(corpus, output)
+    os.utime(corpus / "3.txt")
+    assert run_toy(corpus, output).was_up_to_date
+    moved = corpus.rename(tmp_path / "moved")
+    (moved / "2.txt").rename(moved / "renamed.txt")
+    assert run_toy(moved, output).was_up_to_date
+    (moved / "4.txt").write_text("other words")
+    with pytest.raises(OutputRefused, match=r"4\.txt"):
+        run_toy(moved, output)
+
+
+def test_numerics_may_change_on_resume_with_a_notice(corpus: Path, tmp_path: Path) -> None:
+    killed, reporter = tmp_path / "killed", Recording()
+    kill_when(
+        [*TOY, str(corpus), str(killed), "1", "0.05"],
+        lambda: len(committed_units(killed)) >= 2,
+        signal.SIGKILL,
+    )
+    done = run_toy(corpus, killed, numerics={"threads": 2}, reporter=reporter)
+    assert any("--threads" in each or "threads" in each for each in reporter.notices)
+    assert run_toy(corpus, killed, numerics={"threads": 8}).was_up_to_date
+    assert done.manifest.recipe.numerics == {"threads": 2}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_directory_of_another_program_is_never_written_to(
+    corpus: Path, tmp_path: Path, force: bool
+) -> None:
+    output = tmp_path / "thesis"
+    output.mkdir()
+    (output / "bucket-0.txt").write_text("my thesis")
+    with pytest.raises(OutputRefused, match="isn't ours"):
+        run_toy(corpus, output, force=force)
+    assert [path.name for path in output.iterdir()] == ["bucket-0.txt"]
+    assert (output / "bucket-0.txt").read_text() == "my thesis"
+
+
+def test_output_that_is_a_file_is_refused(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputRefused, match="is a file"):
+        run_toy(corpus, tmp_path / "out")
+
+
+def test_second_writer_is_refused_and_told_who_the_first_is(corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    first = subprocess.Popen([*TOY, str(corpus), str(output), "1", "0.3"])
+    try:
+        while not (output / "recipe.json").exists():
+            time.sleep(0.01)
+        assert str(first.pid) in (holder_of(output) or "")
+        with pytest.raises(OutputRefused, match=f"process {first.pid}"):
+            run_toy(corpus, output)
+    finally:
+        first.kill()
+        first.wait()
+    assert holder_of(output) is None
+    run_toy(corpus, output)
+
+
+def test_lock_is_released_by_the_death_of_its_holder(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        assert holder_of(tmp_path)
+    assert holder_of(tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_or_shortened_result_is_reported_not_called_up_to_date(
+    corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    run_toy(corpus, output)
+    good = (output / "bucket-2.txt").read_bytes()
+    (output / "bucket-2.txt").write_bytes(good[:-1])
+    with pytest.raises(OutputRefused, match=r"bucket-2\.txt has"):
+        run_toy(corpus, output)
+    (output / "bucket-2.txt").unlink()
+    with pytest.raises(OutputRefused, match=r"bucket-2\.txt is missing"):
+        run_toy(corpus, output)
+    (output / "bucket-2.txt").write_bytes(good)
+    assert run_toy(corpus, output).was_up_to_date
+
+
+def test_run_killed_before_its_recipe_stood_leaves_nothing_in_the_way(
+    corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    (output / "work" / "aside").mkdir(parents=True)
+    (output / ".lock").touch()
+    assert not run_toy(corpus, output).was_up_to_date
+
+
+def test_work_left_by_a_kill_after_the_manifest_is_swept(corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    run_toy(corpus, output)
+    (output / "work" / "units").mkdir(parents=True)
+    assert run_toy(corpus, output).was_up_to_date
+    assert not (output / "work").exists()
+
+
+def test_earlier_stage_is_opened_only_when_whole(corpus: Path, tmp_path: Path) -> None:
+    output, seen = tmp_path / "out", tmp_path / "seen.json"
+    with pytest.raises(BadInput, match="no such directory"):
+        open_earlier(output, "toy")
+    run_toy(corpus, output)
+    with pytest.raises(BadInput, match="bertctl toy"):
+        open_earlier(output, "vocab")
+    earlier = open_earlier(output, "toy")
+    earlier.verify(earlier.manifest.files, remembered=seen)
+    remembered = json.loads(seen.read_text())
+    assert len(remembered) == BUCKETS
+    path = output / "bucket-1.txt"
+    flipped = bytearray(path.read_bytes())
+    flipped[3] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(BadInput, match=r"bucket-1\.txt is damaged"):
+        open_earlier(output, "toy").verify(earlier.manifest.files, remembered=seen)
+    (output / "manifest.json").unlink()
+    with pytest.raises(BadInput, match="isn't finished"):
+        open_earlier(output, "toy")
+
+
+def _die_once(path: Path) -> str:
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return path.name
+
+
+def _always_die(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    tasks = [tmp_path / str(number) for number in range(7)]
+    for each in tasks[1:]:
+        each.touch()
+    assert sorted(run_tasks(_die_once, tasks, workers=2)) == [each.name for each in tasks]
+
+
+def test_workers_that_keep_dying_are_given_up_with_advice() -> None:
+    with pytest.raises(WorkFailed, match="memory") as failure:
+        list(run_tasks(_always_die, range(7), workers=2))
+    assert "--workers" in failure.value.hint
+
+
+def test_half_written_json_is_never_seen(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert FileRecord.of(path).size == path.stat().st_size
