@@ -39,5 +39,11 @@ class OutputRefused(BertctlError):
     exit_code = 2
 
 
+class Stopped(BertctlError):
+    """Someone asked for the work to stop; all that was done is kept."""
+
+    exit_code = 0
+
+
 def _rebuild(kind: type[BertctlError], message: str, hint: str) -> BertctlError:
     return kind(message, hint=hint)

@@ -1,0 +1,185 @@
+"""What a person sees: progress on stderr, the result on stdout."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..pipeline.stage.report import Progress
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+class Console:
+    """The reporter of the command line: bars on a terminal, plain lines anywhere else."""
+
+    def __init__(self, *, as_json: bool, plain: bool, quiet: bool) -> None:
+        self._as_json = as_json
+        self._bars = not plain and not quiet and sys.stderr.isatty()
+        self._colour = None if not plain else False
+        self._quiet = quiet
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Console:
+        """Build the console that a command's common options describe."""
+        return cls(as_json=values["as_json"], plain=values["plain"], quiet=values["quiet"])
+
+    def notice(self, text: str) -> None:
+        """Say something, unless told to be quiet."""
+        if not self._quiet:
+            self._say(text)
+
+    def warn(self, text: str) -> None:
+        """Say something even when told to be quiet."""
+        self._say(click.style("Warning: ", fg="yellow") + text)
+
+    @contextmanager
+    def phase(
+        self, name: str, *, total: float | None, unit: str, done: float = 0
+    ) -> Generator[Progress]:
+        """Show one piece of work from its beginning to its end."""
+        # Importing a progress bar takes longer than answering that all is up to date.
+        from tqdm import tqdm
+
+        tqdm.monitor_interval = 0
+        with tqdm(
+            desc=name,
+            total=total,
+            initial=done,
+            unit=unit if unit == "B" else f" {unit}",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=not self._bars,
+            leave=False,
+            smoothing=0.1,
+            file=sys.stderr,
+        ) as bar:
+            progress = _Bar(bar) if self._bars else _Lines(self, name, total, unit, done)
+            yield progress
+            if isinstance(progress, _Lines):
+                progress.finish()
+
+    def up_to_date(self, output: Path, statistics: Mapping[str, Any]) -> None:
+        """Say that nothing had to be done."""
+        self._result({"output": str(output), "up_to_date": True, "statistics": statistics})
+        if not self._as_json and not self._quiet:
+            click.echo(f"{output} is up to date.")
+
+    def table(
+        self, title: str, rows: Sequence[tuple[str, str]], *, result: Mapping[str, Any]
+    ) -> None:
+        """Print the result: names and values for a person, or `result` as one JSON object."""
+        self._result(result)
+        if self._as_json or self._quiet:
+            return
+        from rich.console import Console as Terminal
+        from rich.table import Table
+
+        table = Table(
+            title=title, title_justify="left", show_header=False, box=None, pad_edge=False
+        )
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        Terminal(no_color=self._colour is False or None, highlight=False).print(table)
+
+    def _result(self, result: Mapping[str, Any]) -> None:
+        if self._as_json:
+            click.echo(json.dumps(result, ensure_ascii=False))
+
+    def _say(self, text: str) -> None:
+        if self._bars:
+            from tqdm import tqdm
+
+            tqdm.write(text, file=sys.stderr)
+        else:
+            click.echo(text, err=True, color=self._colour)
+
+
+class _Bar:
+    """Progress as a bar that moves."""
+
+    def __init__(self, bar: tqdm[Any]) -> None:
+        self._bar = bar
+
+    def advance(self, amount: float, **figures: float | str) -> None:
+        """Move the bar on."""
+        self._bar.set_postfix_str(_figures(figures), refresh=False)
+        self._bar.update(amount)
+
+
+class _Lines:
+    """Progress as a line every few seconds, for a file or a pipe."""
+
+    def __init__(
+        self, console: Console, name: str, total: float | None, unit: str, done: float
+    ) -> None:
+        self._console, self._name, self._total, self._unit = console, name, total, unit
+        self._done = self._begun_with = done
+        self._begun = self._said = time.monotonic()
+        self._figures = ""
+
+    def advance(self, amount: float, **figures: float | str) -> None:
+        """Count; say so if it is time."""
+        self._done += amount
+        self._figures = _figures(figures)
+        if time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self._line()
+
+    def finish(self) -> None:
+        """Say how it ended."""
+        self._total = self._done
+        self._line()
+
+    def _line(self) -> None:
+        elapsed = max(time.monotonic() - self._begun, 1e-9)
+        rate = (self._done - self._begun_with) / elapsed
+        parts = [f"{_scaled(self._done)} {self._unit}", f"{_scaled(rate)} {self._unit}/s"]
+        if self._total and self._done < self._total:
+            parts.insert(0, f"{self._done / self._total:.0%}")
+            parts.append(f"{clock((self._total - self._done) / max(rate, 1e-9))} left")
+        else:
+            parts.append(clock(elapsed))
+        self._console.notice(f"{self._name}: " + ", ".join([*parts, self._figures]))
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as people write it: 0:07, 1:02:30."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _figures(figures: Mapping[str, float | str]) -> str:
+    shown = [
+        f"{name.replace('_', ' ')} {value if isinstance(value, str) else _scaled(value)}"
+        for name, value in figures.items()
+    ]
+    return ", ".join([*shown, f"memory {_scaled(_peak_memory_bytes())}B"])
+
+
+def _peak_memory_bytes() -> float:
+    unit = 1 if sys.platform == "darwin" else 1024
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(each).ru_maxrss for each in kinds) * unit
+
+
+def _scaled(value: float) -> str:
+    for suffix in ("", "k", "M", "G"):
+        if abs(value) < 1000:
+            return f"{value:.3g}{suffix}" if suffix or value % 1 else f"{value:.0f}"
+        value /= 1000
+    return f"{value:,.1f}T"

@@ -1,0 +1,120 @@
+"""The command line's front door: which commands there are, and how everything ends."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from .. import __version__
+from ..pipeline.errors import BertctlError
+
+# Name → one line of help. A command's module is imported when it is called, never to list it.
+COMMANDS = {
+    "vocab": "Learn a WordPiece vocabulary from raw text.",
+    "shard": "Turn raw text into Arrow shards of masked sentence pairs.",
+    "pretrain": "Train an encoder on shards.",
+    "finetune": "Fit an encoder to a labelled file.",
+}
+
+
+class Terminated(BaseException):
+    """SIGTERM came: stop as Ctrl-C does."""
+
+
+class Stages(click.Group):
+    """The stages in the order they are run, each loaded when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the pipeline."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f".{cmd_name}", __package__).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of stages without importing any."""
+        with formatter.section("Stages, in order"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command where there is none of that name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            ctx.fail(
+                f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else "")
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Stages,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Every command is safe to repeat: it continues what was stopped and leaves what is done."
+    " `bertctl COMMAND --help` shows each with examples.",
+)
+@click.version_option(__version__, message="bertctl %(version)s")
+def bertctl() -> None:
+    """From a folder of raw text to a fine-tuned BERT."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code the contract names."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        result = bertctl.main(standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
+    except BertctlError as error:
+        _tell(error.message, error.hint)
+        _end(error.exit_code)
+    except click.exceptions.Exit as ending:
+        sys.exit(ending.exit_code)
+    except click.ClickException as error:
+        error.show()
+        _end(error.exit_code)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            _end(1)
+        where = f"{error.filename}: " if error.filename else ""
+        hint = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Mend it"
+        _tell(
+            f"{where}{error.strerror or error}.",
+            f"{hint}, then run the same command again: what is finished is kept.",
+        )
+        _end(1)
+    except (KeyboardInterrupt, click.Abort):
+        _tell("Stopped.", "What is finished is kept: the same command continues.")
+        _end(128 + signal.SIGINT)
+    except Terminated:
+        _tell("Stopped by SIGTERM.", "What is finished is kept: the same command continues.")
+        _end(128 + signal.SIGTERM)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def _tell(message: str, hint: str) -> None:
+    click.echo(click.style("Error: ", fg="red", bold=True) + message, err=True)
+    if hint:
+        click.echo("  " + hint, err=True)
+
+
+def _end(code: int) -> NoReturn:
+    # The option stands anywhere on the line, also where reading the line itself failed.
+    if "--debug" in sys.argv and sys.exc_info()[0] is not None:
+        import traceback
+
+        traceback.print_exc()
+    sys.exit(code)

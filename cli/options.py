@@ -1,0 +1,106 @@
+"""Settings turned into options: a flag, its type, its default and its help come from one field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..pipeline.stage.settings import Setting, settings_of
+
+Command = Callable[..., Any]
+Group = TypeVar("Group")
+_NUMBERS = {int: "INTEGER", float: "NUMBER"}
+
+
+class _Value(click.ParamType):
+    """A number, or one of the words that may stand for it."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self.name = "|".join((*setting.words, _NUMBERS[setting.type]))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read what was typed."""
+        if value in self._setting.words or not isinstance(value, str):
+            return value
+        try:
+            return self._setting.type(value)
+        except ValueError:
+            number = "a whole number" if self._setting.type is int else "a number"
+            expected = " or ".join((number, *self._setting.words))
+            self.fail(f"{value!r} is not {expected}.", param, ctx)
+
+
+def settings_options(*kinds: type[Any]) -> Callable[[Command], Command]:
+    """Add an option for every setting of the given dataclasses, in their order."""
+
+    def add(command: Command) -> Command:
+        for setting in reversed([each for kind in kinds for each in settings_of(kind)]):
+            command = _option(setting)(command)
+        return command
+
+    return add
+
+
+def common_options(command: Command) -> Command:
+    """Add what every stage has: where to write, and how much to say."""
+    for option in reversed(
+        (
+            click.option(
+                "-o",
+                "--output",
+                type=click.Path(path_type=Path),
+                required=True,
+                metavar="DIR",
+                help="Directory to write to; made if it isn't there.",
+            ),
+            click.option(
+                "--force", is_flag=True, help="Replace what another recipe made there; only that."
+            ),
+            click.option(
+                "--json", "as_json", is_flag=True, help="Print the result as one JSON object."
+            ),
+            click.option(
+                "--plain", is_flag=True, help="No bars and no colour: a line now and then."
+            ),
+            click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors."),
+            click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def collect(kind: type[Group], values: Mapping[str, Any]) -> Group:
+    """Build a settings dataclass from the values of its options."""
+    return kind(**{each.name: values[each.name] for each in settings_of(kind)})
+
+
+def _option(setting: Setting) -> Callable[[Command], Command]:
+    if setting.type is bool:
+        off = setting.flag.replace("--", "--no-", 1)
+        return click.option(
+            f"{setting.flag}/{off}",
+            setting.name,
+            default=setting.default,
+            show_default=setting.default is not None,
+            help=setting.help,
+        )
+    if setting.is_choice:
+        kind: Any = click.Choice(setting.words)
+    elif setting.type is str:
+        kind = click.STRING
+    else:
+        kind = _Value(setting)
+    return click.option(
+        setting.flag,
+        setting.name,
+        type=kind,
+        default=setting.default,
+        show_default=setting.default not in (None, ()),
+        multiple=setting.repeated,
+        help=setting.help,
+    )

@@ -1,0 +1,70 @@
+"""`bertctl shard`: flags read, result shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..pipeline.corpus.settings import CorpusSettings, SentenceSettings
+from ..pipeline.shard.settings import InstanceSettings, ShardHow
+from ..pipeline.shard.stage import ShardRequest, shard
+from .console import Console
+from .options import collect, common_options, settings_options
+
+
+@click.command(
+    "shard",
+    epilog="Example: bertctl shard corpus/ --vocab vocab/ --output shards/",
+)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "--vocab",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Vocabulary: made by `bertctl vocab`, any Hugging Face BERT directory, or a vocab.txt.",
+)
+@settings_options(CorpusSettings, SentenceSettings, InstanceSettings, ShardHow)
+@common_options
+def command(inputs: tuple[str, ...], vocab: Path, output: Path, force: bool, **values: Any) -> None:
+    """Turn raw text into Arrow shards of masked sentence pairs.
+
+    INPUT is any number of files, directories or globs.
+    """
+    console = Console.of(values)
+    request = ShardRequest(
+        inputs=inputs,
+        vocab=vocab,
+        corpus=collect(CorpusSettings, values),
+        sentences=collect(SentenceSettings, values),
+        instances=collect(InstanceSettings, values),
+        how=collect(ShardHow, values),
+    )
+    done = shard(request, output, reporter=console, force=force)
+    figures = done.manifest.statistics
+    if done.was_up_to_date:
+        console.up_to_date(output, figures)
+        return
+    train = figures["train"]
+    size = sum(record.size for record in done.manifest.files.values())
+    tokens = max(figures["tokens"], 1)
+    rows = [
+        ("documents", f"{figures['documents']:,}"),
+        ("  held out", f"{figures['validation_documents']:,}"),
+        ("  of one sentence", f"{figures['one_sentence_documents'] / figures['documents']:.1%}"),
+        ("sentences", f"{figures['sentences']:,}"),
+        ("tokens", f"{figures['tokens']:,}"),
+        ("  unknown", f"{figures['unknown'] / tokens:.3%}"),
+        ("instances", f"{train['instances']:,}"),
+        ("  mean length", f"{train['tokens'] / max(train['instances'], 1):.1f} tokens"),
+        ("  masked", f"{train['predictions'] / max(train['tokens'], 1):.1%} of tokens"),
+        ("  B random", f"{train['random_next'] / max(train['instances'], 1):.1%}"),
+        ("written", f"{len(done.manifest.files):,} files, {size / 1e6:,.1f} MB"),
+    ]
+    console.table(
+        str(output),
+        rows,
+        result={"output": str(output), "up_to_date": False, "statistics": figures},
+    )

@@ -1,0 +1,51 @@
+"""The settings of `bertctl shard`, each written once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..stage.settings import setting
+
+
+@dataclass(frozen=True)
+class InstanceSettings:
+    """*What*: how documents become masked sentence pairs (Devlin et al. 2018, section 3.1, A.2)."""
+
+    max_seq_length: int = setting(
+        128, "Longest instance in tokens, [CLS] and [SEP] included.", minimum=8, maximum=65_535
+    )
+    masked_lm_prob: float = setting(
+        0.15, "Share of an instance's tokens that is predicted.", minimum=0.0001, maximum=0.9
+    )
+    max_predictions_per_seq: int | Literal["auto"] = setting(
+        "auto", "Most predictions in an instance; auto never caps.", minimum=1
+    )
+    short_seq_prob: float = setting(
+        0.1, "Share of instances aimed at a random shorter length.", minimum=0, maximum=1
+    )
+    dupe_factor: int = setting(
+        5, "Copies of the corpus, each with pairs and masks of its own.", minimum=1, maximum=1000
+    )
+    next_sentence: Literal["random"] = setting(
+        "random", "What B is when it doesn't follow A: a random sentence of another document."
+    )
+    validation_fraction: float = setting(
+        0.005, "Share of the documents held out, at least 64 or a tenth.", minimum=0, maximum=0.5
+    )
+    num_shards: int | Literal["auto"] = setting(
+        "auto", "Shards per copy; auto makes one per 32 MB of text.", minimum=1, maximum=99_999
+    )
+    seed: int = setting(12345, "Whatever is drawn at random is keyed by this number.", minimum=0)
+
+
+@dataclass(frozen=True)
+class ShardHow:
+    """*How*: none of these changes a byte."""
+
+    workers: int | Literal["auto"] = setting(
+        "auto", "Processes that work; auto takes every processor.", minimum=1
+    )
+    chunk_megabytes: float = setting(
+        8.0, "Text in one unit of work: what a kill can cost a worker.", minimum=0.000001
+    )

@@ -1,0 +1,149 @@
+"""Tokenised documents at rest: one sorted Arrow file per piece of the corpus.
+
+Rows are documents ordered by bucket key, so that any number of buckets are ranges of rows: the
+number of shards can be chosen after the corpus has been read once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ..randomness import mixed
+
+Ids = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+Keys = npt.NDArray[np.uint64]
+Offsets = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TokenisedDocuments:
+    """D documents of S sentences of T tokens in all, flat.
+
+    `ids`: (T,) uint16 or uint32; `sentence_ends`: (S,) offsets into `ids`; `document_ends`: (D,)
+    offsets into the sentences; `identities`: (D,) what the documents are recognised by, the same
+    for copies and parts of one; `parts`: (D,) the number of the part of a document cut in several.
+    No sentence is empty and no document is.
+    """
+
+    ids: Ids
+    sentence_ends: Offsets
+    document_ends: Offsets
+    identities: Keys
+    parts: npt.NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.identities)
+
+    def bucket_keys(self, seed: int) -> Keys:
+        """Return (D,) keys whose order is the shuffled order of the corpus."""
+        own = mixed(self.identities, seed, "bucket")
+        return np.where(self.parts == 0, own, mixed(own ^ self.parts, seed, "part"))
+
+    def validation_keys(self, seed: int) -> Keys:
+        """Return (D,) keys of which the smallest are held out: parts and duplicates together."""
+        return mixed(self.identities, seed, "validation")
+
+    def reordered(self, order: npt.NDArray[np.int64]) -> TokenisedDocuments:
+        """Return the documents `order` names, in that order."""
+        sentence_starts = np.concatenate(([0], self.document_ends))
+        token_starts = np.concatenate(([0], self.sentence_ends))
+        first, last = sentence_starts[:-1][order], sentence_starts[1:][order]
+        lengths = np.diff(token_starts)
+        return TokenisedDocuments(
+            ids=_joined(self.ids, token_starts[first], token_starts[last]),
+            sentence_ends=np.cumsum(_joined(lengths, first, last)),
+            document_ends=np.cumsum(last - first),
+            identities=self.identities[order],
+            parts=self.parts[order],
+        )
+
+    def write(self, path: Path, seed: int) -> None:
+        """Write the documents to an Arrow file, in the order of their bucket keys."""
+        keys = self.bucket_keys(seed)
+        order = np.lexsort((self.parts, self.identities, keys))
+        table = self.reordered(order)
+        sentences = pa.LargeListArray.from_arrays(
+            np.concatenate(([0], table.sentence_ends)), pa.array(table.ids)
+        )
+        columns = {
+            "bucket_key": keys[order],
+            "validation_key": table.validation_keys(seed),
+            "identity": table.identities,
+            "part": table.parts,
+            "sentences": pa.LargeListArray.from_arrays(
+                np.concatenate(([0], table.document_ends)), sentences
+            ),
+        }
+        batch = pa.record_batch(columns)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+
+
+def open_tokenised(path: Path) -> pa.RecordBatch:
+    """Map a file that `write` made into memory; nothing is read before it is needed."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+
+
+def documents_in(
+    batch: pa.RecordBatch, *, first_key: int, last_key: int, held_out: bool, validation_below: int
+) -> TokenisedDocuments:
+    """Return the documents with a bucket key in [first_key, last_key], held out or not.
+
+    Held out are those whose validation key is below `validation_below`.
+    """
+    keys = batch["bucket_key"].to_numpy()
+    start = int(np.searchsorted(keys, np.uint64(first_key), "left"))
+    stop = int(np.searchsorted(keys, np.uint64(last_key), "right"))
+    rows = batch.slice(start, stop - start)
+    documents = rows["sentences"]
+    document_offsets = documents.offsets.to_numpy().astype(np.int64)
+    sentences = documents.values
+    sentence_offsets = sentences.offsets.to_numpy()[: document_offsets[-1] + 1].astype(np.int64)
+    sentence_offsets = sentence_offsets[document_offsets[0] :]
+    ids = sentences.values.to_numpy()[sentence_offsets[0] : sentence_offsets[-1]]
+    found = TokenisedDocuments(
+        ids=ids,
+        sentence_ends=sentence_offsets[1:] - sentence_offsets[0],
+        document_ends=document_offsets[1:] - document_offsets[0],
+        identities=rows["identity"].to_numpy(),
+        parts=rows["part"].to_numpy(),
+    )
+    chosen = is_below(rows["validation_key"].to_numpy(), validation_below) == held_out
+    return found if chosen.all() else found.reordered(np.flatnonzero(chosen))
+
+
+def is_below(keys: Keys, bound: int) -> npt.NDArray[np.bool_]:
+    """Tell which keys are below `bound`, a number in [0, 2**64]."""
+    return np.ones(len(keys), bool) if bound >= 2**64 else keys < np.uint64(bound)
+
+
+def gathered(parts: list[TokenisedDocuments]) -> TokenisedDocuments:
+    """Join documents from many places, ordered by identity: copies and parts stand together."""
+    parts = [each for each in parts if len(each)] or parts[:1]
+    tokens = np.cumsum([0, *(len(each.ids) for each in parts)])
+    sentences = np.cumsum([0, *(len(each.sentence_ends) for each in parts)])
+    joined = TokenisedDocuments(
+        ids=np.concatenate([each.ids for each in parts]),
+        sentence_ends=np.concatenate(
+            [each.sentence_ends + start for each, start in zip(parts, tokens, strict=False)]
+        ),
+        document_ends=np.concatenate(
+            [each.document_ends + start for each, start in zip(parts, sentences, strict=False)]
+        ),
+        identities=np.concatenate([each.identities for each in parts]),
+        parts=np.concatenate([each.parts for each in parts]),
+    )
+    return joined.reordered(np.lexsort((joined.parts, joined.identities)))
+
+
+def _joined(
+    values: npt.NDArray[np.generic], starts: Offsets, stops: Offsets
+) -> npt.NDArray[np.generic]:
+    """Concatenate values[start:stop] for every pair: long runs, so a copy each is the fast way."""
+    pieces = [values[a:b] for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
+    return np.concatenate(pieces) if pieces else values[:0]

@@ -1,0 +1,134 @@
+"""Checkpoints: written aside, checksummed, renamed; a damaged one is named and passed over."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ..stage.files import FileRecord, publish, read_json, write_json
+from ..stage.report import Reporter
+
+CHECKPOINTS = "checkpoints"
+MODEL = "model"
+OWNS = (f"{CHECKPOINTS}/step-*/**/*",)
+_OPTIMIZER = "optimizer.safetensors"
+_STATE = "checkpoint.json"
+_NAME = re.compile(r"step-(\d{8,})")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files are what they were when it was written."""
+
+    directory: Path
+    step: int
+    progress: Mapping[str, Any]
+    """What the run itself keeps, such as its evaluations so far."""
+
+    def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Put weights and optimizer back exactly as they were."""
+        weights = safetensors.torch.load_file(self.directory / MODEL / "model.safetensors")
+        model.load_state_dict(weights)
+        saved = safetensors.torch.load_file(self.directory / _OPTIMIZER)
+        names = {parameter: name for name, parameter in model.named_parameters()}
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                prefix = f"{names[parameter]}/"
+                state = {
+                    key.removeprefix(prefix): each
+                    for key, each in saved.items()
+                    if key.startswith(prefix)
+                }
+                optimizer.state[parameter] = {
+                    # The count of steps stays where the optimizer keeps it: on the processor
+                    # unless it is fused on a GPU, which moves it there by itself.
+                    key: each if key == "step" else each.to(parameter.device)
+                    for key, each in state.items()
+                }
+
+
+def write_checkpoint(
+    run: Path,
+    step: int,
+    write_model: Callable[[Path], None],
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    aside: Path,
+    progress: Mapping[str, Any],
+) -> Path:
+    """Write the state after `step` steps to `run`'s checkpoints: whole, or not at all."""
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    write_model(aside / MODEL)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    state: dict[str, Tensor] = {
+        f"{names[parameter]}/{key}": each.detach().cpu().contiguous()
+        for parameter, values in optimizer.state.items()
+        for key, each in values.items()
+    }
+    safetensors.torch.save_file(state, aside / _OPTIMIZER)
+    files = {
+        str(path.relative_to(aside)): FileRecord.of(path).as_json()
+        for path in sorted(aside.rglob("*"))
+        if path.is_file()
+    }
+    write_json(aside / _STATE, {"step": step, "progress": progress, "files": files})
+    final = _directory(run, step)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(final, ignore_errors=True)
+    publish(aside, final)
+    return final
+
+
+def latest_checkpoint(run: Path, reporter: Reporter) -> Checkpoint | None:
+    """Return the newest checkpoint that is whole; name every damaged one that is passed over."""
+    for step, directory in sorted(_all(run), reverse=True):
+        if fault := _fault(directory):
+            reporter.warn(f"{directory} is damaged ({fault}): going back to the one before it.")
+            continue
+        state = read_json(directory / _STATE)
+        assert state is not None
+        return Checkpoint(directory, step, state["progress"])
+    return None
+
+
+def remove_old_checkpoints(run: Path, *, keep: int) -> None:
+    """Remove all but the newest `keep` checkpoints."""
+    for _, directory in sorted(_all(run), reverse=True)[keep:]:
+        # Without this file it is no checkpoint, however far the removal gets.
+        (directory / _STATE).unlink(missing_ok=True)
+        shutil.rmtree(directory)
+
+
+def _directory(run: Path, step: int) -> Path:
+    return run / CHECKPOINTS / f"step-{step:08d}"
+
+
+def _all(run: Path) -> list[tuple[int, Path]]:
+    return [
+        (int(match[1]), path)
+        for path in (run / CHECKPOINTS).glob("step-*")
+        if (match := _NAME.fullmatch(path.name))
+    ]
+
+
+def _fault(directory: Path) -> str | None:
+    state = read_json(directory / _STATE)
+    if state is None:
+        return f"no {_STATE}"
+    for name, record in state["files"].items():
+        path = directory / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if FileRecord.of(path).as_json() != record:
+            return f"{name} doesn't match its checksum"
+    return None

@@ -1,0 +1,62 @@
+"""What a run computes on, settled once: device, precision, threads."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from ...model.precision import Precision, bfloat16_supported
+from ..errors import BadInput
+from ..stage.workers import available_workers
+from .settings import NumericsSettings
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The numerics of a run with every `auto` settled."""
+
+    device: torch.device
+    precision: Precision
+    threads: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is recorded beside a run's weights."""
+        return {**asdict(self), "device": self.device.type, "torch": torch.__version__}
+
+
+def set_up(settings: NumericsSettings) -> Machine:
+    """Settle the numerics and make torch keep to them, the same way every time.
+
+    Raises:
+        BadInput: the device or precision asked for isn't there.
+    """
+    device = _device(settings.device)
+    supported = bfloat16_supported(device)
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bfloat16" if supported else "float32"
+    threads = available_workers() if settings.threads == "auto" else settings.threads
+    torch.set_num_threads(threads)
+    # Without this the sums of an embedding's gradient may be added up in any order on a GPU.
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    return Machine(device, precision, threads)
+
+
+def _device(wanted: str) -> torch.device:
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        return torch.device(next(name for name, there in present.items() if there))
+    if not present[wanted]:
+        raise BadInput(
+            f"--device {wanted}: this PyTorch ({torch.__version__}) sees no such device; it sees "
+            + ", ".join(name for name, there in present.items() if there)
+            + ".",
+            hint="Leave --device out to take the best there is.",
+        )
+    return torch.device(wanted)

@@ -1,0 +1,135 @@
+"""A model at rest, in Hugging Face's layout: config.json, model.safetensors, tokenizer files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ...model.config import BertConfig
+from ...model.weights import canonical_state_dict
+from ..errors import BadInput
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER_FILES = (
+    "vocab.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """What a model directory holds: `config` as the file has it, and weights by today's names."""
+
+    directory: Path
+    config: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+
+    @property
+    def bert_config(self) -> BertConfig:
+        """The shape of the model.
+
+        Raises:
+            BadInput: the configuration describes something else than a BERT we compute.
+        """
+        try:
+            return BertConfig.from_dict(self.config)
+        except (ValueError, TypeError) as error:
+            raise BadInput(f"{self.directory / CONFIG}: {error}.") from error
+
+
+def write_model(
+    directory: Path,
+    model: torch.nn.Module,
+    config: BertConfig,
+    tokenizer: Path,
+    *,
+    architecture: str,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `model` so that `transformers` loads it as `architecture`.
+
+    `tokenizer` is a directory with the tokenizer's files; `extra` goes into the configuration, as
+    `id2label` does.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    content = {"architectures": [architecture], **config.to_dict(), **(extra or {})}
+    (directory / CONFIG).write_text(
+        json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    weights = {name: each.detach().cpu().contiguous() for name, each in model.state_dict().items()}
+    safetensors.torch.save_file(weights, directory / WEIGHTS, metadata={"format": "pt"})
+    for name in TOKENIZER_FILES:
+        if (tokenizer / name).exists():
+            shutil.copyfile(tokenizer / name, directory / name)
+
+
+def read_model(directory: Path) -> ModelFiles:
+    """Read a model directory.
+
+    Raises:
+        BadInput: a file is missing or damaged.
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (directory / name).is_file():
+            raise BadInput(
+                f"{directory} has no {name}; expected a model directory in Hugging Face's layout.",
+                hint="Name a finished pretrain run, one of its checkpoints, or a BERT directory.",
+            )
+    try:
+        config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+        weights = canonical_state_dict(safetensors.torch.load_file(directory / WEIGHTS))
+    except (ValueError, safetensors.SafetensorError) as error:
+        raise BadInput(
+            f"{directory} can't be read as a model: {error}.", hint="Is the copy complete?"
+        ) from error
+    return ModelFiles(directory, config, weights)
+
+
+def model_directory(path: Path) -> Path:
+    """Return where the model stands that `path` means: a run, a checkpoint, or a model itself."""
+    return path / "model" if (path / "model" / CONFIG).is_file() else path
+
+
+def load_weights(
+    model: torch.nn.Module, files: ModelFiles, *, may_be_missing: tuple[str, ...] = ()
+) -> None:
+    """Copy weights into `model`, strictly: a name or a shape that doesn't match is an error.
+
+    Parameters whose name begins with one of `may_be_missing` keep the values they have, and what
+    the files have beside the model's own is left aside only where it belongs to other heads.
+
+    Raises:
+        BadInput: what doesn't match, by name.
+    """
+    own = model.state_dict()
+    missing = [
+        name for name in own if name not in files.weights and not name.startswith(may_be_missing)
+    ]
+    shapes = [
+        f"{name}: {list(files.weights[name].shape)}, expected {list(each.shape)}"
+        for name, each in own.items()
+        if name in files.weights and files.weights[name].shape != each.shape
+    ]
+    foreign = [name for name in files.weights if name.startswith("bert.") and name not in own]
+    foreign = [name for name in foreign if not name.startswith("bert.pooler.")]
+    for problem, names in (("lacks", missing), ("has another shape of", shapes), ("has", foreign)):
+        if names:
+            raise BadInput(
+                f"{files.directory / WEIGHTS} {problem} {names[0]} ({len(names)} such).",
+                hint="It isn't the BERT that its config.json describes.",
+            )
+    model.load_state_dict(
+        {**own, **{name: files.weights[name] for name in own if name in files.weights}}
+    )

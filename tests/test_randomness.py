@@ -1,0 +1,47 @@
+import numpy as np
+
+from bertctl.pipeline.randomness import KeyedRandom, mixed
+
+PINNED_BITS = [891496625897763902, 10055602344157291592]
+PINNED_HASHES = [40759503834027703, 15307709047357972195]
+
+
+def test_same_key_draws_the_same_and_every_part_of_a_key_counts() -> None:
+    drawn = KeyedRandom(7, "masks", 3).bits(5).tolist()
+    assert drawn == KeyedRandom(7, "masks", 3).bits(5).tolist()
+    others = [KeyedRandom(8, "masks", 3), KeyedRandom(7, "pairs", 3), KeyedRandom(7, "masks", 4)]
+    assert all(other.bits(5).tolist() != drawn for other in others)
+
+
+def test_bits_are_the_ones_they_have_always_been() -> None:
+    # A change here changes the bytes of everybody's shards.
+    assert KeyedRandom(12345, "bucket", 0).bits(2).tolist() == PINNED_BITS
+    assert mixed(np.arange(2, dtype=np.uint64), 12345, "bucket").tolist() == PINNED_HASHES
+
+
+def test_binomial_counts_fair_coins() -> None:
+    counts = np.repeat([0, 1, 5, 63, 64, 65, 200], 4000)
+    heads = KeyedRandom(1, "coins").binomial_half(counts)
+    assert (heads <= counts).all()
+    for count in np.unique(counts):
+        some = heads[counts == count]
+        assert abs(some.mean() - count / 2) <= 5 * np.sqrt(count / 4 / len(some))
+        assert abs(some.var() - count / 4) <= 0.15 * count / 4
+
+
+def test_below_reaches_every_number_and_no_further() -> None:
+    drawn = KeyedRandom(1, "dice").below(np.full(6000, 6))
+    counts = np.bincount(drawn, minlength=6)
+    assert len(counts) == 6
+    assert (abs(counts - 1000) < 5 * np.sqrt(1000)).all()
+
+
+def test_permutation_holds_every_number_once() -> None:
+    order = KeyedRandom(1, "order").permutation(1000)
+    assert sorted(order.tolist()) == list(range(1000))
+    assert order.tolist() != list(range(1000))
+
+
+def test_mixed_keys_are_different_for_different_values() -> None:
+    values = np.arange(100_000, dtype=np.uint64)
+    assert len(np.unique(mixed(values, 1, "bucket"))) == len(values)
