@@ -1,0 +1,160 @@
+"""What a BERT is: the numbers that fix its computation, under Hugging Face's names.
+
+Nothing heavy is imported here: the command line reads sizes and checks settings without torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+HiddenAct = Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu"]
+"""`gelu` is exact (erf), `gelu_new` and `gelu_pytorch_tanh` its tanh approximation: what
+google-research/bert's own code computes where its files say `gelu`, and no released model needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertConfig:
+    """The shape of a BERT and its dropout; the defaults are google-research/bert's base model.
+
+    Raises `ValueError`, naming the field, where the numbers can't make a model.
+    """
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: HiddenAct = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    classifier_dropout: float | None = None
+    """Dropout before a fine-tuning head; `None` is `hidden_dropout_prob`."""
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
+    position_embedding_type: Literal["absolute"] = "absolute"
+
+    def __post_init__(self) -> None:
+        for name in _SIZES:
+            _require_whole_number(name, getattr(self, name), minimum=1)
+        _require_whole_number("pad_token_id", self.pad_token_id, minimum=0)
+        for name in _PROBABILITIES:
+            _require_probability(name, getattr(self, name))
+        if self.classifier_dropout is not None:
+            _require_probability("classifier_dropout", self.classifier_dropout)
+        for name in ("initializer_range", "layer_norm_eps"):
+            if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        if self.hidden_act not in get_args(HiddenAct):
+            raise ValueError(
+                f"hidden_act {self.hidden_act!r} is not known; known are "
+                + ", ".join(get_args(HiddenAct))
+            )
+        if self.position_embedding_type != "absolute":
+            raise ValueError(
+                f"position_embedding_type {self.position_embedding_type!r} is not known; "
+                "known is absolute"
+            )
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
+                f"{self.num_attention_heads}"
+            )
+        if self.pad_token_id >= self.vocab_size:
+            raise ValueError(
+                f"pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size}"
+            )
+
+    @property
+    def attention_head_size(self) -> int:
+        """The width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of a Hugging Face `config.json`."""
+        return {"model_type": "bert", "tie_word_embeddings": True, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> BertConfig:
+        """Read the content of a Hugging Face `config.json` or of Google's `bert_config.json`.
+
+        Keys that describe something else (labels, versions) are left aside; one that would change
+        the computation into something this model does not do raises `ValueError`.
+        """
+        for name, accepted in _ONLY.items():
+            if name in content and content[name] not in accepted:
+                raise ValueError(
+                    f"{name} is {content[name]!r}: such a model computes something else than BERT; "
+                    f"only {accepted[0]!r} is supported"
+                )
+        fields = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in content.items() if name in fields})
+
+
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+_PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+_ONLY: Mapping[str, tuple[object, ...]] = MappingProxyType(
+    {
+        "model_type": ("bert",),
+        "tie_word_embeddings": (True,),
+        "is_decoder": (False,),
+        "is_encoder_decoder": (False,),
+        "add_cross_attention": (False,),
+        "pruned_heads": ({}, None),
+        "quantization_config": (None,),
+    }
+)
+"""Keys of a `config.json` without a field here, and the values under which they change nothing."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _require_whole_number(name: str, value: object, *, minimum: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        raise ValueError(f"{name} must be a whole number of at least {minimum}, not {value!r}")
+
+
+def _require_probability(name: str, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, not {value!r}")
+
+
+def _of_size(num_hidden_layers: int, hidden_size: int) -> BertConfig:
+    """All of Google's sizes have heads of 64 and an intermediate layer four times as wide."""
+    return replace(
+        BertConfig(),
+        num_hidden_layers=num_hidden_layers,
+        hidden_size=hidden_size,
+        num_attention_heads=hidden_size // 64,
+        intermediate_size=4 * hidden_size,
+    )
+
+
+SIZES: Mapping[str, BertConfig] = MappingProxyType(
+    {
+        "tiny": _of_size(2, 128),
+        "mini": _of_size(4, 256),
+        "small": _of_size(4, 512),
+        "medium": _of_size(8, 512),
+        "base": _of_size(12, 768),
+        "large": _of_size(24, 1024),
+    }
+)
+"""google-research/bert's sizes by name; `dataclasses.replace` sets the vocabulary of one's own."""

@@ -1,0 +1,93 @@
+"""BERT with the heads of fine-tuning (Devlin et al. 2018, section 4), each returning its logits.
+
+B sequences, T token rows, H hidden.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .config import BertConfig
+from .dropout import DropoutKey, dropout
+from .encoder import BertModel, Linear
+from .precision import Precision
+from .tokens import Tokens
+
+
+class BertForSequenceClassification(nn.Module):
+    """One vector of scores for each sequence (or pair); one score is a regression."""
+
+    def __init__(
+        self, config: BertConfig, *, num_labels: int, precision: Precision = "float32"
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = BertModel(config, precision=precision)
+        self.classifier = Linear(config.hidden_size, num_labels)
+
+    def forward(self, tokens: Tokens, key: DropoutKey | None = None) -> Tensor:
+        """Return logits (B, num_labels), float32, in the order the batch was given."""
+        return _classify(self, self.bert.pool(self.bert(tokens, key), tokens), key)
+
+
+class BertForMultipleChoice(nn.Module):
+    """One score for each sequence; a question's choices are sequences, compared by softmax."""
+
+    def __init__(self, config: BertConfig, *, precision: Precision = "float32") -> None:
+        super().__init__()
+        self.config = config
+        self.bert = BertModel(config, precision=precision)
+        self.classifier = Linear(config.hidden_size, 1)
+
+    def forward(self, tokens: Tokens, key: DropoutKey | None = None) -> Tensor:
+        """Return logits (B,), float32, in the order the batch was given."""
+        return _classify(self, self.bert.pool(self.bert(tokens, key), tokens), key).squeeze(-1)
+
+
+class BertForTokenClassification(nn.Module):
+    """One vector of scores for each token."""
+
+    def __init__(
+        self, config: BertConfig, *, num_labels: int, precision: Precision = "float32"
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = BertModel(config, precision=precision, pooler=False)
+        self.classifier = Linear(config.hidden_size, num_labels)
+
+    def forward(self, tokens: Tokens, key: DropoutKey | None = None) -> Tensor:
+        """Return logits (T, num_labels), float32, row by row."""
+        return _classify(self, self.bert(tokens, key), key)
+
+
+class BertForQuestionAnswering(nn.Module):
+    """For each token, how likely an answer starts there and ends there."""
+
+    def __init__(self, config: BertConfig, *, precision: Precision = "float32") -> None:
+        super().__init__()
+        self.config = config
+        self.bert = BertModel(config, precision=precision, pooler=False)
+        self.qa_outputs = Linear(config.hidden_size, 2)
+
+    def forward(self, tokens: Tokens, key: DropoutKey | None = None) -> tuple[Tensor, Tensor]:
+        """Return start logits and end logits, (T,) each, float32, row by row."""
+        hidden_states = self.bert(tokens, key)
+        start, end = self.qa_outputs(hidden_states.to(self.qa_outputs.weight.dtype)).unbind(-1)
+        return start, end
+
+
+def _classify(
+    model: BertForSequenceClassification | BertForMultipleChoice | BertForTokenClassification,
+    features: Tensor,
+    key: DropoutKey | None,
+) -> Tensor:
+    """Drop and map (…, H) to (…, labels) in the classifier's own precision."""
+    config, classifier = model.config, model.classifier
+    prob = config.classifier_dropout
+    features = dropout(
+        features.to(classifier.weight.dtype),
+        config.hidden_dropout_prob if prob is None else prob,
+        key=key if model.training else None,
+        site="classifier",
+    )
+    return classifier(features)

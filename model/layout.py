@@ -1,0 +1,145 @@
+"""How a batch's sequences lie in its token rows, and attention within each of them.
+
+The rest of the encoder works on rows and never learns which of them are neighbours.
+
+B sequences, S positions of the longest, T token rows, N heads, D head size, H = N·D hidden;
+b sequences of a group, s positions of its longest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .attention import attend
+from .dropout import DropoutKey
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sequences that attention computes together as a rectangle of b · s rows."""
+
+    num_sequences: int
+    length: int
+    rows: slice | Tensor
+    """Which token rows: a stretch of b · s, or (b · s,) int64 where they have to be gathered."""
+    key_mask: Tensor | None
+    """(b, s) bool: which positions may be attended to; None where all may"""
+
+    def to(self, device: torch.device) -> Group:
+        """Return the same group on another device."""
+        return replace(
+            self,
+            rows=self.rows if isinstance(self.rows, slice) else self.rows.to(device),
+            key_mask=None if self.key_mask is None else self.key_mask.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each sequence's rows are."""
+
+    starts: Tensor
+    """(B,) int64: the row of each sequence's first token, in the order the batch was given"""
+    groups: tuple[Group, ...]
+    causal: bool
+
+    def attend(
+        self, qkv: Tensor, *, num_heads: int, dropout_prob: float, key: DropoutKey | None, site: str
+    ) -> Tensor:
+        """Let every token attend to its own sequence's tokens; qkv: (T, 3·H) → (T, H)."""
+        num_rows, width = qkv.shape
+        hidden_size = width // 3
+        attended = qkv.new_zeros(num_rows, hidden_size)
+        for number, group in enumerate(self.groups):
+            shape = (group.num_sequences, group.length, 3, num_heads, hidden_size // num_heads)
+            query, key_, value = qkv[group.rows].view(shape).permute(2, 0, 3, 1, 4)
+            context = attend(
+                query,
+                key_,
+                value,
+                key_mask=group.key_mask,
+                causal=self.causal,
+                dropout_prob=dropout_prob,
+                key=key,
+                site=f"{site} {number}",
+            )
+            context = context.transpose(1, 2).reshape(-1, hidden_size)
+            if group.key_mask is not None and not isinstance(group.rows, slice):
+                real = group.key_mask.reshape(-1)
+                attended = attended.index_put((group.rows[real],), context[real])
+            else:
+                assert isinstance(group.rows, slice)
+                attended = torch.cat(
+                    [attended[: group.rows.start], context, attended[group.rows.stop :]]
+                )
+        return attended
+
+    def to(self, device: torch.device) -> Layout:
+        """Return the same layout on another device."""
+        return replace(
+            self,
+            starts=self.starts.to(device),
+            groups=tuple(group.to(device) for group in self.groups),
+        )
+
+
+def padded_layout(
+    num_sequences: int,
+    length: int,
+    attention_mask: Tensor | None,
+    *,
+    causal: bool,
+    device: torch.device,
+) -> Layout:
+    """Lay out a padded (B, S) batch row by row; `attention_mask` is 1 where to attend."""
+    if attention_mask is not None and attention_mask.shape != (num_sequences, length):
+        raise ValueError(
+            f"attention_mask is {tuple(attention_mask.shape)}, the batch {(num_sequences, length)}"
+        )
+    group = Group(
+        num_sequences=num_sequences,
+        length=length,
+        rows=slice(0, num_sequences * length),
+        key_mask=None if attention_mask is None else attention_mask.bool(),
+    )
+    starts = torch.arange(num_sequences, device=device) * length
+    return Layout(starts=starts, groups=(group,), causal=causal)
+
+
+def packed_layout(sorted_lengths: Tensor, order: Tensor, *, causal: bool) -> Layout:
+    """Lay out sequences one after another, longest first.
+
+    `sorted_lengths`: (B,) int64; `order`: (B,) int64, which given sequence each of them is.
+    """
+    sorted_starts = torch.cumsum(sorted_lengths, 0) - sorted_lengths
+    starts = torch.empty_like(sorted_starts)
+    starts[order] = sorted_starts
+    return Layout(
+        starts=starts, groups=tuple(_groups(sorted_lengths, sorted_starts)), causal=causal
+    )
+
+
+def _groups(lengths: Tensor, starts: Tensor) -> list[Group]:
+    """Cut sequences, longest first, into rectangles: exact where many are of one length."""
+    groups: list[Group] = []
+    first = 0
+    while first < len(lengths):
+        length = int(lengths[first])
+        # Lengths fall, so whatever is close enough to the first of a group comes right after it.
+        last = first + int((lengths[first:] > length * 7 // 8).sum())
+        same = first + int((lengths[first:] == length).sum())
+        if same == last or same - first >= 8:
+            begin = int(starts[first])
+            rows = slice(begin, begin + (same - first) * length)
+            groups.append(Group(same - first, length, rows, None))
+            first = same
+            continue
+        positions = torch.arange(length)
+        key_mask = positions < lengths[first:last, None]
+        rows = torch.where(key_mask, starts[first:last, None] + positions, starts[first])
+        groups.append(Group(last - first, length, rows.reshape(-1), key_mask))
+        first = last
+    return groups

@@ -1,0 +1,132 @@
+"""Sequences packed without padding give what each gives alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bertctl.model.config import BertConfig
+from bertctl.model.pretraining import BertForPreTraining
+from bertctl.model.tokens import Tokens, pack_tokens, pad_tokens
+
+from .model_batches import SMALL, padded_batch, randomise
+
+# Equal lengths, near ones, a crowd of one length and a lone token: every kind of group.
+LENGTHS = (13, 4, 4, 12, 1, 13, 7, *[9] * 9, 2, 8, 11)
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+
+
+def build(dtype: torch.dtype, config: BertConfig = SMALL) -> BertForPreTraining:
+    model = BertForPreTraining(config).to(dtype).eval()
+    randomise(model)
+    return model
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_packed_logits_equal_padded_logits(dtype: torch.dtype) -> None:
+    model = build(dtype)
+    batch = padded_batch(LENGTHS)
+    padded, padded_nsp = model.logits(batch.padded().tokens)
+    packed_tokens = batch.packed().tokens
+    packed, packed_nsp = model.logits(packed_tokens)
+    padded = padded.view(len(LENGTHS), 13, -1)
+    for number, length in enumerate(LENGTHS):
+        start = int(packed_tokens.layout.starts[number])
+        torch.testing.assert_close(
+            packed[start : start + length],
+            padded[number, :length],
+            rtol=0,
+            atol=TOLERANCE[dtype],
+        )
+    torch.testing.assert_close(packed_nsp, padded_nsp, rtol=0, atol=TOLERANCE[dtype])
+
+
+def test_packed_gradients_equal_padded_gradients() -> None:
+    batch = padded_batch(LENGTHS)
+    models = [build(torch.float64), build(torch.float64)]
+    for model, form in zip(models, (batch.padded(), batch.packed()), strict=True):
+        sums = model(form)
+        (sums.mlm_loss_sum + sums.nsp_loss_sum).backward()
+    for (name, one), other in zip(
+        models[0].named_parameters(), models[1].parameters(), strict=True
+    ):
+        torch.testing.assert_close(
+            one.grad, other.grad, rtol=1e-9, atol=1e-10, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("changed", range(len(LENGTHS)))
+def test_changing_one_sequence_leaves_its_neighbours_bit_for_bit(changed: int) -> None:
+    model = build(torch.float64)
+    batch = padded_batch(LENGTHS)
+    before_tokens = batch.packed().tokens
+    before, _ = model.logits(before_tokens)
+    batch.input_ids[changed, : LENGTHS[changed]] = 3
+    after, _ = model.logits(batch.packed().tokens)
+    moved = (before != after).any(dim=1)
+    start = int(before_tokens.layout.starts[changed])
+    own = torch.zeros_like(moved)
+    own[start : start + LENGTHS[changed]] = True
+    assert torch.equal(moved, own)
+
+
+def test_every_row_is_in_exactly_one_group() -> None:
+    layout = padded_batch(LENGTHS).packed().tokens.layout
+    seen = torch.zeros(sum(LENGTHS), dtype=torch.int64)
+    for group in layout.groups:
+        rows = group.rows if isinstance(group.rows, slice) else group.rows[group.key_mask.view(-1)]
+        seen[rows] += 1
+    assert torch.equal(seen, torch.ones_like(seen))
+
+
+def test_packing_keeps_tokens_positions_and_segments() -> None:
+    batch = padded_batch(LENGTHS)
+    packed = batch.packed()
+    tokens = packed.tokens
+    for number, length in enumerate(LENGTHS):
+        rows = slice(int(tokens.layout.starts[number]), int(tokens.layout.starts[number]) + length)
+        assert torch.equal(tokens.input_ids[rows], batch.input_ids[number, :length])
+        assert torch.equal(tokens.token_type_ids[rows], batch.token_type_ids[number, :length])
+        assert torch.equal(tokens.position_ids[rows], torch.arange(length))
+    padded = batch.padded()
+    assert torch.equal(
+        tokens.input_ids[packed.masked_rows], padded.tokens.input_ids[padded.masked_rows]
+    )
+    assert torch.equal(packed.masked_lm_ids, padded.masked_lm_ids)
+
+
+def test_most_of_a_batch_of_one_length_is_neither_gathered_nor_masked() -> None:
+    lengths = torch.tensor([128] * 90 + list(range(5, 125, 12)))
+    tokens = pack_tokens(torch.ones(int(lengths.sum()), dtype=torch.int64), lengths)
+    first = tokens.layout.groups[0]
+    assert (first.num_sequences, first.length, first.key_mask) == (90, 128, None)
+    computed = sum(group.num_sequences * group.length for group in tokens.layout.groups)
+    assert computed <= 1.15 * int(lengths.sum())
+
+
+@pytest.mark.parametrize("form", ["padded", "packed"])
+def test_causal_attention_sees_no_later_token(form: str) -> None:
+    model = build(torch.float64)
+    lengths = torch.tensor([6, 4])
+    ids = torch.tensor([[7, 8, 9, 10, 11, 12], [13, 14, 15, 16, 0, 0]])
+
+    def tokens() -> Tokens:
+        if form == "padded":
+            return pad_tokens(ids, (ids > 0).long(), causal=True)
+        return pack_tokens(ids[ids > 0], lengths, causal=True)
+
+    before, _ = model.logits(tokens())
+    ids[0, 3] = 99
+    after, _ = model.logits(tokens())
+    moved = (before != after).any(dim=1)[:6]
+    assert moved.tolist() == [False, False, False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "lengths"), [(5, [2, 2]), (4, [4, 0]), (0, [])], ids=["sum", "empty", "none"]
+)
+def test_impossible_packing_is_refused(num_tokens: int, lengths: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"lengths|packed"):
+        pack_tokens(
+            torch.ones(num_tokens, dtype=torch.int64), torch.tensor(lengths, dtype=torch.int64)
+        )
