@@ -1,0 +1,131 @@
+"""Compressed bytes in, plain bytes out, a block at a time; damage is found and said."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from io import FileIO
+from typing import Protocol
+
+from .formats import Compression
+
+BLOCK_BYTES = 1 << 20
+_INPUT_BYTES = 1 << 18
+
+_FIRST_BYTES = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+    b"PK\x03\x04": "zip",
+}
+
+
+class Damaged(Exception):
+    """The archive is cut off or corrupt; what was yielded before stands."""
+
+
+class _Decompressor(Protocol):
+    """The interface that `bz2` and `lzma` share."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Gzip:
+    """`zlib` with that interface; the header and the checksum are verified."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+
+
+def archive_kind(first_bytes: bytes) -> str | None:
+    """Return which kind of archive begins with these bytes."""
+    for magic, kind in _FIRST_BYTES.items():
+        if first_bytes.startswith(magic):
+            return kind
+    return None
+
+
+def decompressed(file: FileIO, compression: Compression) -> Iterator[bytes]:
+    """Yield what the archive holds in blocks of at most `BLOCK_BYTES`.
+
+    Archives that follow each other in one file are one text. Raises `Damaged`.
+    """
+    match compression:
+        case "gz":
+            return _members(file, _Gzip)
+        case "bz2":
+            return _members(file, bz2.BZ2Decompressor)
+        case "xz":
+            return _members(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ))
+        case "zst":
+            return _zstandard(file)
+
+
+def _members(file: FileIO, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
+    data = file.read(_INPUT_BYTES)
+    while data:
+        inner = new()
+        while not inner.eof:
+            try:
+                block = inner.decompress(data, BLOCK_BYTES)
+            except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
+                raise Damaged(f"the archive is corrupt ({error})") from error
+            if block:
+                yield block
+            data = file.read(_INPUT_BYTES) if inner.needs_input and not inner.eof else b""
+            if not (data or block or inner.eof) and inner.needs_input:
+                raise Damaged("the archive is cut off")
+        # Zero bytes between or after members are padding.
+        data = inner.unused_data.lstrip(b"\0")
+        while not data and (more := file.read(_INPUT_BYTES)):
+            data = more.lstrip(b"\0")
+
+
+def _zstandard(file: FileIO) -> Iterator[bytes]:
+    import pyarrow as pa
+
+    done = 0
+    size = BLOCK_BYTES
+    while True:
+        file.seek(0)
+        # Arrow closes what it is given; a duplicate shares the position, which shows the progress.
+        duplicate = FileIO(os.dup(file.fileno()))
+        stream = pa.CompressedInputStream(pa.PythonFile(duplicate, mode="r"), "zstd")
+        try:
+            for _ in range(done // BLOCK_BYTES):
+                stream.read(BLOCK_BYTES)
+            while block := stream.read(size):
+                yield block
+                done += len(block)
+        except OSError as error:
+            # A failed read loses what it had already unpacked: fetch that in small steps.
+            if size == BLOCK_BYTES:
+                size = 256
+                continue
+            raise Damaged(f"the archive is corrupt or cut off ({error})") from error
+        return

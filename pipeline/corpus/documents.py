@@ -1,0 +1,137 @@
+"""Portions in, documents out: identified by their content, and cut where they are too long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import NamedTuple
+
+from .layouts import Portion
+from .lines import cut_place
+
+_DIGEST_BYTES = 32
+_MODULUS = 1 << (8 * _DIGEST_BYTES)
+_IDENTITY_MASK = (1 << 64) - 1
+
+
+class Document(NamedTuple):
+    """A document, or one part of a long one. A tuple, because there are millions of them."""
+
+    text: str
+    """One paragraph a line (or one sentence, where lines are sentences); no line is blank."""
+    identity: int
+    """uint64 from the content of the first part: the same for every part, and for a duplicate."""
+    part: int
+    """0, 1, … within the document."""
+
+
+class Sized(NamedTuple):
+    """A document with what was found out about it on the way."""
+
+    document: Document
+    num_bytes: int
+    digest: int
+    """BLAKE2b of the content, below 2**256."""
+
+
+def content_digest(documents: Iterable[Document]) -> int:
+    """Return what identifies a corpus: the sum of its documents' digests modulo 2**256.
+
+    The order of documents, and how they lay in files, makes no difference; how often each of them
+    occurs does.
+    """
+    return add_digests(_digest(document.text.encode(), document) for document in documents)
+
+
+def add_digests(digests: Iterable[int]) -> int:
+    """Return the digest of corpora put together."""
+    return sum(digests) % _MODULUS
+
+
+def documents_of(portions: Iterable[Portion], *, max_bytes: int) -> Iterator[Sized]:
+    """Yield the documents that the portions make up; none of them is without text."""
+    long = _Long(max_bytes)
+    for text, ends in portions:
+        if long.is_empty and ends:
+            if not text:
+                continue
+            data = text.encode()
+            if len(data) <= max_bytes:
+                digest = int.from_bytes(blake2b(data, digest_size=_DIGEST_BYTES).digest(), "little")
+                yield Sized(Document(text, digest & _IDENTITY_MASK, 0), len(data), digest)
+                continue
+        if text:
+            yield from long.add(text)
+        if ends:
+            yield from long.end()
+
+
+class _Long:
+    """A document that arrives in several portions, or is too long for one part.
+
+    A part takes lines while they fit, so where the cuts fall depends on the lines alone.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lines: list[str] = []
+        self._size = 0
+        self._part = 0
+        self._identity = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._lines and not self._part
+
+    def add(self, text: str) -> Iterator[Sized]:
+        data = text.encode()
+        if self._size + len(data) <= self._max_bytes:
+            self._take(text, len(data))
+            return
+        for line in _lines_that_fit(data, self._max_bytes):
+            if self._lines and self._size + len(line) > self._max_bytes:
+                yield self._close()
+            self._take(line.decode(), len(line))
+
+    def end(self) -> Iterator[Sized]:
+        if self._lines:
+            yield self._close()
+        self._begin()
+
+    def _take(self, text: str, num_bytes: int) -> None:
+        self._lines.append(text)
+        self._size += num_bytes + 1
+
+    def _close(self) -> Sized:
+        text = "\n".join(self._lines)
+        data = text.encode()
+        document = Document(text, self._identity, self._part)
+        digest = _digest(data, document)
+        if self._part == 0:
+            self._identity = digest & _IDENTITY_MASK
+            document = document._replace(identity=self._identity)
+        self._lines, self._size, self._part = [], 0, self._part + 1
+        return Sized(document, len(data), digest)
+
+
+def _lines_that_fit(data: bytes, longest: int) -> Iterator[bytes]:
+    for line in data.split(b"\n"):
+        start = 0
+        while len(line) - start > longest:
+            cut = cut_place(line, start, longest)
+            if piece := line[start:cut].decode().strip().encode():
+                yield piece
+            start = cut
+        if piece := line[start:].decode().strip().encode() if start else line:
+            yield piece
+
+
+def _digest(data: bytes, document: Document) -> int:
+    """Tell equal texts apart that are parts of different documents."""
+    salt = b""
+    if document.part:
+        salt = document.identity.to_bytes(8, "little") + document.part.to_bytes(8, "little")
+    return int.from_bytes(blake2b(data, digest_size=_DIGEST_BYTES, salt=salt).digest(), "little")

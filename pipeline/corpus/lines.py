@@ -1,0 +1,179 @@
+"""Blocks of bytes in, lines of text out: decoded, stripped, and none longer than a limit.
+
+Only `\\n` ends a line (a `\\r` before it is stripped with other blanks): never `str.splitlines`,
+which breaks at a dozen other characters that are ordinary in text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .faults import Faults
+from .opening import ByteStream
+
+_BYTE_ORDER_MARK = "\ufeff"
+_SENTENCE_END = re.compile(
+    rb"[.!?][\"')\]]*(?=[ \t])|" + b"|".join(each.encode() for each in "。！？｡")
+)
+
+
+class RawLines(NamedTuple):
+    """Whole lines without the last line's end, or a piece of a line that is too long."""
+
+    data: bytes
+    offset: int
+    """Where `data` begins in the text, in bytes."""
+    number: int
+    """The number of the first line, from 1."""
+    joins: bool
+    """The first line goes on where the last one of the `RawLines` before stopped."""
+    continues: bool
+    """The last line goes on in the next `RawLines`; it is the only one then."""
+
+
+class Lines(NamedTuple):
+    """The same as text: every line stripped, bad ones left out."""
+
+    texts: list[str]
+    number: int
+    joins: bool
+    continues: bool
+
+
+def cut_place(data: bytes, start: int, longest: int) -> int:
+    """Return where to cut UTF-8 text that goes on for more than `longest` bytes after `start`.
+
+    After the last sentence in the second half of these bytes, else before the last space there,
+    else before a character; never at `start`.
+    """
+    assert longest >= 4, "any character fits"
+    end = _character_start(data, start + longest)
+    middle = start + (end - start) // 2
+    sentence = 0
+    for match in _SENTENCE_END.finditer(data, middle, end):
+        sentence = match.end()
+    space = data.rfind(b" ", middle + 1, end)
+    return sentence or (space if space > start else end)
+
+
+def read_lines(stream: ByteStream, faults: Faults, *, longest: int) -> Iterator[Lines]:
+    """Yield the lines of a stream in batches; a line of more than `longest` bytes in pieces.
+
+    What isn't UTF-8, or holds a NUL, is reported and left out. A piece without text is left out
+    too, so that only a line that is blank from end to end gives an empty string.
+    """
+    said = False  # whether a piece of the line that goes on was handed out
+    for raw in _raw_lines(stream, longest):
+        for texts, number in _decoded(raw, faults):
+            if raw.continues:
+                if texts[0]:
+                    yield Lines(texts, number, joins=said, continues=True)
+                    said = True
+                continue
+            joins = said and raw.joins
+            said = False
+            if joins and not texts[0]:
+                joins = False
+                del texts[0]
+            yield Lines(texts, number, joins=joins, continues=False)
+
+
+def _raw_lines(stream: ByteStream, longest: int) -> Iterator[RawLines]:
+    offset, number, joins, tail = stream.begin, 1, False, b""
+    for block in stream:
+        end = block.rfind(b"\n")
+        if end >= 0:
+            data = tail + block[:end]
+            yield from _whole_lines(RawLines(data, offset, number, joins, False), longest)
+            offset, number, joins = offset + len(data) + 1, number + data.count(b"\n") + 1, False
+            tail = block[end + 1 :]
+        else:
+            tail += block
+        start = 0
+        while len(tail) - start > longest:
+            cut = cut_place(tail, start, longest)
+            yield RawLines(tail[start:cut], offset + start, number, joins, True)
+            start, joins = cut, True
+        tail, offset = tail[start:], offset + start
+    if tail and not stream.cut_off:
+        yield RawLines(tail, offset, number, joins, False)
+
+
+def _whole_lines(lines: RawLines, longest: int) -> Iterator[RawLines]:
+    """Take lines that are too long out of a run of whole lines."""
+    if len(lines.data) <= longest:
+        yield lines
+        return
+    data, offset, number, joins, _ = lines
+    run = start = 0
+    while start <= len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        if end - start > longest:
+            if start > run:
+                yield RawLines(data[run : start - 1], offset + run, number, joins, False)
+                number, joins = number + data.count(b"\n", run, start), False
+            while end - start > longest:
+                cut = cut_place(data, start, longest)
+                yield RawLines(data[start:cut], offset + start, number, joins, True)
+                start, joins = cut, True
+            run = start
+        start = end + 1
+    yield RawLines(data[run:], offset + run, number, joins, False)
+
+
+def _decoded(raw: RawLines, faults: Faults) -> Iterator[tuple[list[str], int]]:
+    """Yield runs of good lines and the number of their first line."""
+    if b"\0" not in raw.data:
+        try:
+            yield _stripped(raw.data, raw.offset), raw.number
+            return
+        except UnicodeDecodeError:
+            pass  # find the lines below
+    run: list[str] = []
+    offset = raw.offset
+    number = raw.number
+    for number, line in enumerate(raw.data.split(b"\n"), start=raw.number):
+        try:
+            nul = line.find(b"\0")
+            if nul < 0:
+                run += _stripped(line, offset)
+            else:
+                faults.report(
+                    "a NUL byte, as binary files have",
+                    expected="UTF-8 text",
+                    hint="Leave this file out, or convert it to text.",
+                    line=number,
+                    offset=offset + nul,
+                )
+        except UnicodeDecodeError as error:
+            nul = 0
+            faults.report(
+                f"invalid UTF-8 (byte 0x{line[error.start]:02x}: {error.reason})",
+                expected="UTF-8 text",
+                hint="Convert the file, for example with: iconv -f LATIN1 -t UTF-8.",
+                line=number,
+                offset=offset + error.start,
+            )
+        if nul >= 0 and run:
+            yield run, number - len(run)
+            run = []
+        offset += len(line) + 1
+    if run:
+        yield run, number + 1 - len(run)
+
+
+def _stripped(data: bytes, offset: int) -> list[str]:
+    text = data.decode()
+    if offset == 0:
+        text = text.removeprefix(_BYTE_ORDER_MARK)
+    return list(map(str.strip, text.split("\n")))
+
+
+def _character_start(data: bytes, position: int) -> int:
+    for back in range(4):
+        if data[position - back] & 0xC0 != 0x80:
+            return position - back
+    return position  # not UTF-8 at all

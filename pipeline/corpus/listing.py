@@ -1,0 +1,131 @@
+"""Files, directories and globs, turned into the list of input files: nothing is opened.
+
+Runs for every up-to-date answer, so it needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..errors import BadInput
+from .formats import format_of, what_is_read
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One input file as the file system shows it; the path is absolute."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def list_inputs(
+    inputs: Sequence[str], *, on_bad_input: Literal["stop", "skip"] = "stop"
+) -> tuple[InputFile, ...]:
+    """List the files that `inputs` name, ordered by path and each of them once.
+
+    A directory is searched through; of it and of a glob only files with a known suffix are taken,
+    and nothing hidden. Empty files are refused, or with "skip" listed, to be reported when read.
+    Raises `BadInput` for what is missing, holds nothing to read, or is named but can't be read.
+    """
+    if not inputs:
+        raise BadInput("No input is named.", hint=_readable_hint())
+    listing: dict[tuple[int, int], InputFile] = {}
+    for path in sorted({path for each in inputs for path in _files_of(each)}):
+        inode, file = _look_at(path)
+        listing.setdefault(inode, file)
+    if on_bad_input == "stop":
+        for file in listing.values():
+            if file.size == 0:
+                raise BadInput(
+                    f"{file.path} is empty (0 bytes); expected text.",
+                    hint="Remove it, or leave such files out with --on-bad-input skip.",
+                )
+    return tuple(listing.values())
+
+
+def _files_of(named: str) -> Iterable[Path]:
+    path = _absolute(named)
+    if path.is_dir():
+        return _at_least_one(_walk(path, set()), f"The directory {named}")
+    if os.path.lexists(path):
+        if format_of(path.name) is None:
+            raise BadInput(
+                f"{named} has a suffix that is not read; expected {what_is_read()}.",
+                hint="Rename it if it is one of these, or leave it out.",
+            )
+        return (path,)
+    if glob.has_magic(named):
+        return _at_least_one(_expand(named), f"The glob {named}")
+    raise BadInput(
+        f"{named} doesn't exist; expected a file, a directory or a glob.",
+        hint="Check the spelling; a path is taken from the current directory.",
+    )
+
+
+def _absolute(path: str) -> Path:
+    # Without resolving links: people find the file again under the name they gave.
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _expand(pattern: str) -> Iterator[Path]:
+    for path in map(_absolute, glob.iglob(pattern, recursive=True)):  # noqa: PTH207
+        if path.is_dir():
+            # `**` names a directory and its files too; the listing counts a file once.
+            yield from _walk(path, set())
+        elif format_of(path.name) is not None:
+            yield path
+
+
+def _walk(directory: Path, seen: set[Path]) -> Iterator[Path]:
+    place = directory.resolve()
+    if place in seen:  # a link back up
+        return
+    seen.add(place)
+    try:
+        entries = sorted(directory.iterdir())
+    except OSError as error:
+        raise BadInput(
+            f"{directory} can't be listed: {error.strerror}.", hint="Check its permissions."
+        ) from error
+    for path in entries:
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _walk(path, seen)
+        elif format_of(path.name) is not None:
+            yield path
+
+
+def _at_least_one(paths: Iterable[Path], named: str) -> list[Path]:
+    found = list(paths)
+    if not found:
+        raise BadInput(f"{named} holds no file that can be read.", hint=_readable_hint())
+    return found
+
+
+def _look_at(path: Path) -> tuple[tuple[int, int], InputFile]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise BadInput(
+            f"{path} can't be read: {error.strerror}.", hint="Mend it or leave it out."
+        ) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise BadInput(
+            f"{path} isn't a regular file; expected one that can be read again.",
+            hint="Write a pipe's output to a file first.",
+        )
+    file = InputFile(str(path), found.st_size, found.st_mtime_ns)
+    return (found.st_dev, found.st_ino), file
+
+
+def _readable_hint() -> str:
+    return f"Name files, directories or globs; read are {what_is_read()}."

@@ -1,0 +1,124 @@
+"""The one place where a corpus file is opened: its bytes in blocks, plain or unpacked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from io import FileIO
+
+from ..errors import BadInput
+from .compression import BLOCK_BYTES, Damaged, archive_kind, decompressed
+from .faults import Faults
+from .formats import Compression
+from .listing import InputFile
+
+
+@contextmanager
+def opened(file: InputFile) -> Generator[FileIO]:
+    """Open a listed file for unbuffered reading; `BadInput` if it isn't as it was listed."""
+    try:
+        handle = FileIO(file.path)
+    except OSError as error:
+        raise BadInput(
+            f"{file.path} can't be opened: {error.strerror}.", hint="Mend it or leave it out."
+        ) from error
+    with handle:
+        check_unchanged(handle, file)
+        yield handle
+        check_unchanged(handle, file)
+
+
+def check_unchanged(handle: FileIO, file: InputFile) -> None:
+    """Raise `BadInput` if the open file isn't what was listed."""
+    now = os.fstat(handle.fileno())
+    if (now.st_size, now.st_mtime_ns) != (file.size, file.mtime_ns):
+        raise BadInput(
+            f"{file.path} changed while it was read: {file.size:,} bytes when it was listed, "
+            f"{now.st_size:,} bytes now, or written again.",
+            hint="Run the same command again when nothing writes to it any more.",
+        )
+
+
+class ByteStream:
+    """The bytes of one source, in blocks."""
+
+    def __init__(
+        self,
+        handle: FileIO,
+        file: InputFile,
+        faults: Faults,
+        *,
+        begin: int,
+        end: int,
+        compression: Compression | None,
+    ) -> None:
+        self._handle = handle
+        self._file = file
+        self._faults = faults
+        self._end = end
+        self._compression: Compression | None = compression
+        self.begin = begin
+        self.cut_off = False
+        """Whether the last line is only the beginning of one, because an archive is damaged."""
+
+    @property
+    def consumed(self) -> int:
+        """How many bytes of the file were read so far, compressed as they are."""
+        return self._handle.tell() - self.begin
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the blocks; report an archive's damage, and then end early."""
+        if not self._is_text():
+            return
+        self._handle.seek(self.begin)
+        try:
+            yield from self._blocks()
+        except Damaged as error:
+            check_unchanged(self._handle, self._file)
+            self.cut_off = True
+            self._faults.report(
+                str(error),
+                expected="a whole one",
+                hint="Copy or make the archive again.",
+                offset=self._handle.tell(),
+            )
+        check_unchanged(self._handle, self._file)
+
+    def _blocks(self) -> Iterator[bytes]:
+        if self._compression is None:
+            left = self._end - self.begin
+            while left > 0 and (block := self._handle.read(min(BLOCK_BYTES, left))):
+                left -= len(block)
+                yield block
+            return
+        blocks = decompressed(self._handle, self._compression)
+        first = next(blocks, b"")
+        if self._begins_like_text(first[:8], where="the archive"):
+            yield first
+            yield from blocks
+
+    def _is_text(self) -> bool:
+        if self._file.size == 0:
+            self._faults.report(
+                "the file is empty (0 bytes)", expected="text", hint="Remove the file."
+            )
+            return False
+        if self._compression is not None:
+            return True
+        return self._begins_like_text(os.pread(self._handle.fileno(), 8, 0), where="the file")
+
+    def _begins_like_text(self, first: bytes, *, where: str) -> bool:
+        if not first:
+            found, hint = f"{where} holds nothing", "Remove the file."
+        elif first.startswith((b"\xff\xfe", b"\xfe\xff")):
+            found = f"{where} is UTF-16 or UTF-32 (its first bytes are {first[:2].hex(' ')})"
+            hint = "Convert it, for example with: iconv -f UTF-16 -t UTF-8."
+        elif kind := archive_kind(first):
+            found = f"{where} holds a {kind} archive"
+            hint = "Unpack it, or give it the suffix that says how it is packed."
+        else:
+            return True
+        if self.begin == 0 or self._faults.policy == "stop":  # other ranges would only repeat it
+            self._faults.report(found, expected="UTF-8 text", hint=hint)
+        return False
