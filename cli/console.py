@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..pipeline.errors import Stopped
 from ..pipeline.stage.report import Progress
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ class Console:
         self._result({"output": str(output), "up_to_date": True, "statistics": statistics})
         if not self._as_json and not self._quiet:
             click.echo(f"{output} is up to date.")
+
+    def stopped(self, stopped: Stopped) -> None:
+        """Say that work ended before its end, as somebody asked."""
+        self._result({"stopped": stopped.message})
+        self._say(f"{stopped.message} The same command continues.")
 
     def table(
         self, title: str, rows: Sequence[tuple[str, str]], *, result: Mapping[str, Any]

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -168,7 +170,7 @@ def test_tokenised_documents_come_back_from_their_file_by_ranges_of_keys(tmp_pat
             held_out=held_out,
             validation_below=threshold,
         )
-        for first, last in zip(bounds[:-1], bounds[1:], strict=True)
+        for first, last in pairwise(bounds)
         for held_out in (False, True)
     ]
     assert sum(len(each) for each in found[1::2]) == 9 + 1

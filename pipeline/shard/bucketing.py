@@ -13,7 +13,7 @@ from ..errors import BadInput
 from ..randomness import KeyedRandom
 from ..stage.files import fingerprint_of
 from ..stage.units import Unit, UnitBuilder, UnitStore
-from .instances import SpecialIds, schema_of, total_figures, write_instances
+from .instances import ShardFigures, SpecialIds, schema_of, total_figures, write_instances
 from .masking import MaskSettings
 from .pairs import draw_pairs
 from .settings import InstanceSettings
@@ -107,24 +107,24 @@ def write_bucket(task: BucketTask) -> Unit:
     def make(builder: UnitBuilder) -> Mapping[str, Any]:
         documents, own = _load(task)
         schema = schema_of(documents.ids.dtype, task.metadata)
-        figures = []
+        figures: dict[str, ShardFigures] = {}
         for copy in range(task.copies):
             key = (task.split, copy, task.number)
             random = KeyedRandom(task.settings.seed, "pairs", *key)
             pairs = draw_pairs(documents, task.settings, random, num_documents=own)
             number = copy * task.of + task.number
-            figures.append(
-                write_instances(
-                    builder.path(shard_name(task.split, number, task.of * task.copies)),
-                    documents.ids,
-                    pairs,
-                    task.special,
-                    task.masks,
-                    KeyedRandom(task.settings.seed, "masks", *key),
-                    schema,
-                )
+            name = shard_name(task.split, number, task.of * task.copies)
+            figures[name] = write_instances(
+                builder.path(name),
+                documents.ids,
+                pairs,
+                task.special,
+                task.masks,
+                KeyedRandom(task.settings.seed, "masks", *key),
+                schema,
             )
-        return {**total_figures(figures), "documents": own}
+        rows = {name: each.instances for name, each in figures.items()}
+        return {"figures": total_figures(figures.values()), "rows": rows, "documents": own}
 
     key = fingerprint_of([dict(task.metadata), asdict(task.plan), task.name])
     return task.units.build(task.name, key, make)

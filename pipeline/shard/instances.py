@@ -6,7 +6,7 @@ Shapes: R instances of a block, L their greatest length.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -68,31 +68,67 @@ def write_instances(
     random: KeyedRandom,
     schema: pa.Schema,
 ) -> ShardFigures:
-    """Write every pair as one row, in a random order; return what was written."""
+    """Write every pair as one row, in a random order; return what was written.
+
+    A shard is one record batch, so that a reader finds a row without a search.
+    """
     order = random.permutation(len(pairs))
-    figures = np.zeros(5, np.int64)
+    starts = range(0, max(len(order), 1), _ROWS_AT_ONCE)
+    blocks = [
+        _block(tokens, pairs, order[start : start + _ROWS_AT_ONCE], special, masks, random)
+        for start in starts
+    ]
+    columns = {
+        name: np.concatenate([getattr(block, name) for block in blocks])
+        for name in _Block.__annotations__
+    }
+    batch = pa.record_batch(
+        [
+            _lists(columns["input_ids"], columns["lengths"]),
+            pa.array(columns["segment_a_length"]),
+            _lists(columns["masked_lm_positions"], columns["num_predictions"]),
+            _lists(columns["masked_lm_ids"], columns["num_predictions"]),
+            pa.array(columns["next_sentence_label"]),
+            pa.array(columns["document_a"]),
+            pa.array(columns["document_b"]),
+        ],
+        schema=schema,
+    )
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        for start in range(0, len(order), _ROWS_AT_ONCE):
-            block = order[start : start + _ROWS_AT_ONCE]
-            batch, counted = _block(tokens, pairs, block, special, masks, random, schema)
-            writer.write_batch(batch)
-            figures += counted
-    num_tokens, predictions, masked, replaced, random_next = figures.tolist()
+        writer.write_batch(batch)
+    shown, original = columns["shown_ids"], columns["masked_lm_ids"]
     return ShardFigures(
         instances=len(order),
-        tokens=num_tokens,
-        predictions=predictions,
-        masked=masked,
-        random=replaced,
-        random_next=random_next,
+        tokens=len(columns["input_ids"]),
+        predictions=len(original),
+        masked=int(np.count_nonzero(shown == masks.mask_id)),
+        random=int(np.count_nonzero((shown != masks.mask_id) & (shown != original))),
+        random_next=int(np.count_nonzero(columns["next_sentence_label"])),
         unpaired=pairs.unpaired,
     )
 
 
-def total_figures(figures: list[ShardFigures]) -> dict[str, int]:
+def total_figures(figures: Iterable[ShardFigures]) -> dict[str, int]:
     """Add up what shards hold."""
     names = ShardFigures.__annotations__
-    return {name: sum(asdict(each)[name] for each in figures) for name in names}
+    rows = [asdict(each) for each in figures]
+    return {name: sum(each[name] for each in rows) for name in names}
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Columns of some rows; those with several values a row are flat, lengths beside them."""
+
+    input_ids: Ids
+    lengths: npt.NDArray[np.int64]
+    segment_a_length: npt.NDArray[np.uint16]
+    masked_lm_positions: npt.NDArray[np.uint16]
+    masked_lm_ids: Ids
+    shown_ids: Ids
+    num_predictions: npt.NDArray[np.int64]
+    next_sentence_label: npt.NDArray[np.uint8]
+    document_a: npt.NDArray[np.uint64]
+    document_b: npt.NDArray[np.uint64]
 
 
 def _block(
@@ -102,30 +138,26 @@ def _block(
     special: SpecialIds,
     masks: MaskSettings,
     random: KeyedRandom,
-    schema: pa.Schema,
-) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
+) -> _Block:
     lengths = pairs.lengths[rows]
     segment_a_length = pairs.a_length[rows] + 2
     ids = _gather(tokens, pairs, rows, special)
-    positions = choose_positions(segment_a_length, lengths, masks.num_predictions(lengths), random)
+    num_predictions = masks.num_predictions(lengths)
+    positions = choose_positions(segment_a_length, lengths, num_predictions, random)
     original = hide(ids, positions, masks, random)
     row, slot = np.nonzero(positions != NO_POSITION)
-    shown = ids[row, positions[row, slot]]
-    present = np.arange(ids.shape[1]) < lengths[:, None]
-    is_random = pairs.is_random[rows]
-    columns = [
-        _lists(ids[present], lengths),
-        pa.array(segment_a_length.astype(np.uint16)),
-        _lists(positions[row, slot], np.bincount(row, minlength=len(rows))),
-        _lists(original, np.bincount(row, minlength=len(rows))),
-        pa.array(is_random.astype(np.uint8)),
-        pa.array(pairs.document_a[rows]),
-        pa.array(pairs.document_b[rows]),
-    ]
-    masked = np.count_nonzero(shown == masks.mask_id)
-    replaced = np.count_nonzero((shown != masks.mask_id) & (shown != original))
-    counted = [lengths.sum(), len(original), masked, replaced, np.count_nonzero(is_random)]
-    return pa.record_batch(columns, schema=schema), np.array(counted, np.int64)
+    return _Block(
+        input_ids=ids[np.arange(ids.shape[1]) < lengths[:, None]],
+        lengths=lengths,
+        segment_a_length=segment_a_length.astype(np.uint16),
+        masked_lm_positions=positions[row, slot],
+        masked_lm_ids=original,
+        shown_ids=ids[row, positions[row, slot]],
+        num_predictions=num_predictions,
+        next_sentence_label=pairs.is_random[rows].astype(np.uint8),
+        document_a=pairs.document_a[rows],
+        document_b=pairs.document_b[rows],
+    )
 
 
 def _gather(tokens: Ids, pairs: Pairs, rows: npt.NDArray[np.int64], special: SpecialIds) -> Ids:

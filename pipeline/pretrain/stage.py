@@ -1,0 +1,125 @@
+"""`bertctl pretrain`: shards turned into an encoder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...model.config import SIZES, BertConfig
+from ..errors import BadInput
+from ..stage.earlier import EarlierStage, open_earlier
+from ..stage.engine import Completion, Finished, Site, complete
+from ..stage.recipe import Recipe, resolved
+from ..stage.report import Reporter
+from ..stage.settings import check_settings
+from ..training.settings import NumericsSettings
+from .settings import ArchitectureSettings, PretrainHow, PretrainSettings
+
+STAGE = "pretrain"
+FORMAT_VERSION = 1
+_OWNS = ("model/*", "checkpoints/step-*/**/*", "log/*")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True)
+class PretrainRequest:
+    """Everything `bertctl pretrain` was asked for; `config` replaces the size where it is given."""
+
+    shards: Path
+    config: Mapping[str, Any] | None = None
+    architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)
+    training: PretrainSettings = field(default_factory=PretrainSettings)
+    numerics: NumericsSettings = field(default_factory=NumericsSettings)
+    how: PretrainHow = field(default_factory=PretrainHow)
+    should_stop: Callable[[], bool] = lambda: False
+
+
+def pretrain(
+    request: PretrainRequest, output: Path, *, reporter: Reporter, force: bool = False
+) -> Completion:
+    """Bring `output` to the model that `request` describes, going on where a run stopped.
+
+    Raises:
+        BadInput: a setting can't be used, or the shards aren't finished, damaged, or don't fit.
+        OutputRefused: `output` isn't ours, is in use or was made by another recipe.
+        Stopped: a signal or `--time` ended it; its last step is kept.
+    """
+    check_settings(request.architecture, request.training, request.numerics, request.how)
+    seconds_of(request.how.time)
+    if (request.training.steps is None) == (request.training.epochs is None):
+        raise BadInput(
+            "How long to train isn't said, or said twice: expected either --steps or --epochs.",
+            hint="BERT was trained for about 40 epochs: --epochs 40.",
+        )
+    shards = open_earlier(request.shards, "shard")
+    config = config_of(request, vocab_size=shards.manifest.statistics["vocab_size"])
+    longest = shards.manifest.recipe.what["max_seq_length"]
+    if longest > config.max_position_embeddings:
+        raise BadInput(
+            f"{request.shards} has instances of up to {longest} tokens; the model reads "
+            f"{config.max_position_embeddings}.",
+            hint=f"Give --max-position-embeddings {longest}.",
+        )
+    recipe = Recipe(
+        stage=STAGE,
+        format_version=FORMAT_VERSION,
+        what={**resolved(request.training), **asdict(config)},
+        earlier={"shards": shards.manifest.fingerprint},
+        numerics=resolved(request.numerics),
+        owns=_OWNS,
+    )
+    work = partial(_work, request=request, shards=shards, config=config)
+    return complete(recipe, output, work, reporter=reporter, force=force)
+
+
+def config_of(request: PretrainRequest, *, vocab_size: int) -> BertConfig:
+    """Return the model's configuration: the file's or the size's, then what was given singly.
+
+    Raises:
+        BadInput: the numbers can't make a model.
+    """
+    given = {
+        name: value
+        for name, value in asdict(request.architecture).items()
+        if name != "model" and value is not None
+    }
+    try:
+        base = SIZES[request.architecture.model]
+        if request.config is not None:
+            base = BertConfig.from_dict(request.config)
+        return replace(base, **{**given, "vocab_size": vocab_size})
+    except (ValueError, TypeError) as error:
+        raise BadInput(
+            f"This isn't a model that can be built: {error}.",
+            hint="--hidden-size must be a multiple of --num-attention-heads.",
+        ) from error
+
+
+def seconds_of(text: str | None) -> float | None:
+    """Read a duration such as 90s, 45m, 2h or 1d; None stays None.
+
+    Raises:
+        BadInput: it isn't one.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if match is None:
+        raise BadInput(
+            f"--time is {text!r}; expected a number and a unit: 90s, 45m, 2h or 1d.",
+            hint="Training stops after it and keeps its last step.",
+        )
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _work(
+    site: Site, request: PretrainRequest, shards: EarlierStage, config: BertConfig
+) -> Finished:
+    # torch takes a second to import: only a run that has work to do pays for it.
+    from .run import run
+
+    return run(site, request, shards, config)

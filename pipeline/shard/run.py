@@ -1,0 +1,169 @@
+"""One sharding run: the corpus tokenised, dealt into buckets, written as shards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..corpus.piecewise import pass_over
+from ..errors import BadInput
+from ..stage.engine import Finished, Site, total_content
+from ..stage.files import fingerprint_of
+from ..stage.report import Reporter
+from ..stage.units import Unit, UnitBuilder
+from ..stage.workers import available_workers, run_tasks
+from ..wordpiece.files import TOKENIZER_FILES, load_vocabulary, write_tokenizer_files
+from .bucketing import BucketTask, Plan, plan_buckets, write_bucket
+from .instances import SpecialIds
+from .masking import MaskSettings
+from .stage import FORMAT_VERSION, STAGE, ShardRequest
+from .tokenising import Tokenise, encoder_for
+
+_COUNTED = (
+    "documents",
+    "one_sentence_documents",
+    "sentences",
+    "tokens",
+    "unknown",
+    "text_bytes",
+    "num_skipped",
+)
+_ONE_SENTENCE_SHARE_TO_WARN = 0.2
+
+
+def run(site: Site, request: ShardRequest) -> Finished:
+    """Tokenise the corpus, deal it into buckets, write each bucket's shards."""
+    how = request.how
+    workers = available_workers() if how.workers == "auto" else how.workers
+    encoder_for(request.vocab)
+    corpus = pass_over(
+        site,
+        request.corpus,
+        Tokenise(request.vocab, request.sentences, request.instances.seed),
+        phase="tokenise",
+        made_from=fingerprint_of(
+            [asdict(request.sentences), request.instances.seed, site.recipe.earlier["vocab"]]
+        ),
+        chunk_bytes=int(how.chunk_megabytes * 1e6),
+        workers=workers,
+    )
+    totals = {name: corpus.total(name) for name in _COUNTED}
+    _explain(site.reporter, totals["documents"], totals["one_sentence_documents"])
+    paths = [site.directory / name for unit in corpus.pieces for name in unit.files]
+    plan = plan_buckets(
+        paths,
+        request.instances,
+        documents=totals["documents"],
+        text_bytes=totals["text_bytes"],
+    )
+    vocabulary, _ = load_vocabulary(request.vocab)
+    metadata = {
+        "stage": STAGE,
+        "format_version": FORMAT_VERSION,
+        "fingerprint": site.recipe.fingerprint(total_content(corpus.contents)),
+        "vocab_fingerprint": site.recipe.earlier["vocab"],
+        "vocab_size": len(vocabulary),
+        "max_seq_length": request.instances.max_seq_length,
+        "next_sentence": request.instances.next_sentence,
+    }
+    tasks = _bucket_tasks(site, request, paths, plan, metadata)
+    buckets = _write_buckets(site, tasks, workers)
+    tokenizer = _write_tokenizer(site, request)
+    return Finished(
+        files={name: each for unit in (*buckets, tokenizer) for name, each in unit.files.items()},
+        contents=corpus.contents,
+        statistics={
+            **totals,
+            "vocab_size": len(vocabulary),
+            "validation_documents": plan.validation_documents,
+            "train": _split_figures(buckets, "train"),
+            "validation": _split_figures(buckets, "validation"),
+            "rows": {name: rows for unit in buckets for name, rows in unit.result["rows"].items()},
+        },
+    )
+
+
+def _bucket_tasks(
+    site: Site,
+    request: ShardRequest,
+    pieces: Sequence[Path],
+    plan: Plan,
+    metadata: Mapping[str, str | int],
+) -> list[BucketTask]:
+    vocabulary, _ = load_vocabulary(request.vocab)
+    most = request.instances.max_predictions_per_seq
+    make = partial(
+        BucketTask,
+        units=site.units,
+        pieces=tuple(sorted(pieces)),
+        plan=plan,
+        settings=request.instances,
+        special=SpecialIds(vocabulary.cls_id, vocabulary.sep_id),
+        masks=MaskSettings(
+            masked_lm_prob=request.instances.masked_lm_prob,
+            max_predictions_per_seq=None if most == "auto" else most,
+            mask_id=vocabulary.mask_id,
+            replaceable_ids=vocabulary.replaceable_ids,
+        ),
+        metadata=metadata,
+    )
+    return [
+        *(make(held_out=True, number=each) for each in range(plan.num_validation_shards)),
+        *(make(held_out=False, number=each) for each in range(plan.num_shards)),
+    ]
+
+
+def _write_buckets(site: Site, tasks: Sequence[BucketTask], workers: int) -> list[Unit]:
+    made: list[Unit] = []
+    total = sum(task.copies for task in tasks)
+    with site.reporter.phase("write shards", total=total, unit="shards") as progress:
+        for unit in run_tasks(write_bucket, tasks, workers=workers):
+            made.append(unit)
+            progress.advance(len(unit.files))
+    return sorted(made, key=lambda unit: unit.name)
+
+
+def _write_tokenizer(site: Site, request: ShardRequest) -> Unit:
+    """Keep the vocabulary beside the shards: a model made of them is nothing without it."""
+
+    def make(builder: UnitBuilder) -> dict[str, Any]:
+        vocabulary, normalization = load_vocabulary(request.vocab)
+        with tempfile.TemporaryDirectory(dir=site.units.work) as directory:
+            write_tokenizer_files(vocabulary, normalization, Path(directory))
+            for name in TOKENIZER_FILES:
+                shutil.move(Path(directory, name), builder.path(name))
+        return {}
+
+    return site.units.build("tokenizer", site.recipe.earlier["vocab"], make)
+
+
+def _explain(reporter: Reporter, documents: int, one_sentence: int) -> None:
+    """Say what is odd about a corpus; refuse one that has nothing to learn pairs from."""
+    if documents == 0:
+        raise BadInput(
+            "The input holds text, but none of it is anything to this vocabulary.",
+            hint="`bertctl vocab` makes one of the same text.",
+        )
+    share = one_sentence / documents
+    if share == 1:
+        raise BadInput(
+            f"Each of the {documents:,} documents is a single sentence, so nothing ever follows "
+            "anything and next-sentence prediction has nothing to learn.",
+            hint="Is there a blank line after every sentence? Documents end at a blank line; "
+            "--documents file takes each file as one.",
+        )
+    if share > _ONE_SENTENCE_SHARE_TO_WARN:
+        reporter.warn(
+            f"{one_sentence:,} of {documents:,} documents ({share:.0%}) are a single sentence: "
+            "nothing follows them, so their pair is always a random one."
+        )
+
+
+def _split_figures(buckets: Sequence[Unit], split: str) -> dict[str, int]:
+    figures = [unit.result["figures"] for unit in buckets if unit.name.startswith(split)]
+    return {name: sum(each[name] for each in figures) for name in (figures or [{}])[0]}
