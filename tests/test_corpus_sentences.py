@@ -1,0 +1,141 @@
+"""Sentences: nothing lost, nothing doubled, and cut where a reader would cut."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from bertctl.pipeline.corpus import sentences
+from bertctl.pipeline.corpus.sentences import sentences_of, split_sentences
+from bertctl.pipeline.corpus.settings import (
+    CorpusSettings,
+    SentenceSettings,
+    check_corpus_settings,
+    language_code,
+)
+from bertctl.pipeline.errors import BadInput
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+PUNCTUATED = st.lists(
+    st.sampled_from([*"aB1中。！？｡”’」）“‘「（\"'().!? \n\r\t\u3000😀é", "Dr. ", "e.g. ", "\n\n"]),
+    max_size=60,
+).map("".join)
+LANGUAGES = ["en", "zh", "de", "el", "hy", "my", "hi", "ar", "ja", "am", "xyz"]
+
+
+def visible(text: str) -> str:
+    return "".join(text.split())
+
+
+@given(text=ANY_TEXT | PUNCTUATED, language=st.sampled_from(LANGUAGES))
+@settings(max_examples=1500, deadline=None)
+def test_sentences_hold_every_visible_character_of_the_document_in_order(text, language):
+    found = split_sentences(text, language=language)
+    assert visible("".join(found)) == visible(text)
+    assert all(each and each == each.strip() and "\n" not in each for each in found)
+
+
+def test_every_character_of_unicode_comes_through():
+    for start in range(0, 0x110000, 0x400):
+        block = "".join(
+            f"a{chr(code)}b. {chr(code)} "
+            for code in range(start, start + 0x400)
+            if unicodedata.category(chr(code)) != "Cs"
+        )
+        assert visible("".join(split_sentences(block, language="en"))) == visible(block)
+
+
+@given(texts=st.lists(PUNCTUATED, max_size=9), fill=st.integers(0, 500))
+@settings(max_examples=200, deadline=None)
+def test_documents_together_give_the_sentences_of_each_alone(texts, fill):
+    texts = [text + "\n" + "Filler here. " * fill for text in texts]
+    how = SentenceSettings()
+    assert sentences_of(texts, how) == [sentences_of([text], how)[0] for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("en", "Dr. Smith came. He left.", ["Dr. Smith came.", "He left."]),
+        ("en", "No end here\nnor there", ["No end here", "nor there"]),
+        ("en", 'He said "Go! Now." Then he left.', ['He said "Go! Now."', "Then he left."]),
+        ("de", "Das ist z.B. gut. Ja.", ["Das ist z.B. gut.", "Ja."]),
+        # sentencex alone joins the full stop to the digit, and leaves the closing quote alone.
+        ("zh", "总则。2004年修订。", ["总则。", "2004年修订。"]),
+        ("zh", "他说：“你好。”然后走了。", ["他说：“你好。”", "然后走了。"]),
+        ("zh", "（见第 3.5 节 example.com。）好！", ["（见第 3.5 节 example.com。）", "好！"]),
+        ("ja", "「はい。」と言った。", ["「はい。」", "と言った。"]),
+        ("ja", "ﾊｲ｡ﾜｶﾘﾏｼﾀ｡", ["ﾊｲ｡", "ﾜｶﾘﾏｼﾀ｡"]),
+        ("zh", "真的？！是。。。吗", ["真的？！", "是。。。", "吗"]),
+        ("hi", "यह है। वह था।", ["यह है।", "वह था।"]),
+        ("en", "", []),
+        ("en", " \n \r\n", []),
+    ],
+)
+def test_sentences_end_where_a_reader_ends_them(language, text, expected):
+    assert split_sentences(text, language=language) == expected
+
+
+def test_long_paragraphs_are_cut_at_sentences_and_lose_nothing():
+    text = "".join(f"Sentence {n} says something. " for n in range(20_000)).strip()
+    found = split_sentences(text, language="en")
+    assert found == [f"Sentence {n} says something." for n in range(20_000)]
+    digits = "0123456789 " * 5_000
+    assert visible("".join(split_sentences(digits, language="en"))) == visible(digits)
+    assert max(map(len, split_sentences(digits, language="en"))) <= 8_000
+    assert visible("".join(split_sentences("中" * 30_000, language="zh"))) == "中" * 30_000
+
+
+def test_many_paragraphs_beyond_the_size_of_a_call_lose_no_break():
+    # sentencex by itself glues a paragraph break to a sentence about every 10 KiB.
+    text = "\n".join(f"“段落{n}: not closed" for n in range(3_000))
+    assert split_sentences(text, language="zh") == text.split("\n")
+
+
+def test_text_that_sentencex_returns_changed_is_kept_as_it_is(monkeypatch):
+    monkeypatch.setattr(sentences, "segment", lambda language, text: [text[:-1]])
+    assert split_sentences("One. Two.\nThree.", language="en") == ["One. Two.", "Three."]
+
+
+def test_text_taken_for_settled_is_not_cut_by_sentencex_either():
+    from sentencex import segment
+
+    inside = "中文 abc，、；：（123）“引”‘号’《书》…—·%"
+    assert sentences._SETTLED.fullmatch(inside)
+    for language in LANGUAGES:
+        assert segment(language, inside) == [inside]
+
+
+@given(text=ANY_TEXT)
+@settings(max_examples=100, deadline=None)
+def test_with_sentences_line_each_line_with_text_is_a_sentence(text):
+    found = sentences_of([text], SentenceSettings(sentences="line"))[0]
+    assert found == [line.strip() for line in text.split("\n") if line.strip()]
+
+
+@pytest.mark.parametrize("language", ["english", "xx", "", "e n", "e", "zh-"])
+def test_what_is_no_language_code_is_refused(language):
+    with pytest.raises(BadInput, match="ISO 639") as error:
+        check_corpus_settings(CorpusSettings(), SentenceSettings(language=language))
+    assert "zh" in error.value.hint
+
+
+def test_language_codes_are_read_in_any_case_and_with_a_region():
+    assert [language_code(each) for each in ("EN", "pt_BR", "zh-Hans", "yue")] == [
+        "en",
+        "pt-br",
+        "zh-hans",
+        "yue",
+    ]
+
+
+def test_settings_that_contradict_each_other_are_refused():
+    for corpus, how in [
+        (CorpusSettings(unwrap=True, documents="line"), SentenceSettings()),
+        (CorpusSettings(unwrap=True), SentenceSettings(sentences="line")),
+    ]:
+        with pytest.raises(BadInput, match="--unwrap"):
+            check_corpus_settings(corpus, how)
+    check_corpus_settings(CorpusSettings(unwrap=True), SentenceSettings())
