@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -20,15 +19,12 @@ from ..errors import BadInput
 from ..stage.earlier import EarlierStage
 from ..stage.engine import Finished, Site
 from ..stage.files import FileRecord, publish
-from ..training.checkpoint import (
-    MODEL,
-    latest_checkpoint,
-    remove_old_checkpoints,
-    write_checkpoint,
-)
+from ..training.checkpoint import latest_checkpoint, remove_old_checkpoints, write_checkpoint
+from ..training.log import MetricsLog
 from ..training.loop import Hooks, TrainingState, train
 from ..training.machine import Machine, set_up
 from ..training.model_files import write_model
+from ..training.model_layout import MODEL
 from .course import PretrainingCourse, baselines, evaluate
 from .order import Order
 from .reading import Instances, ShardSet
@@ -37,7 +33,6 @@ from .stage import PretrainRequest, seconds_of
 _ARCHITECTURE = "BertForPreTraining"
 _HELD_OUT_INSTANCES = 4096
 """The first rows of the validation shards, which were permuted when they were written."""
-_TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 1 << 16, "mps": 1 << 14}
 
 
 @dataclass(frozen=True)
@@ -124,16 +119,13 @@ def _course(request: PretrainRequest, machine: Machine, corpus: Corpus) -> Pretr
         assert settings.epochs is not None
         instances = settings.epochs * sum(copy_sizes) / len(copy_sizes)
         steps = max(1, round(instances / settings.batch_size))
-    micro_batch_size = request.numerics.micro_batch_size
-    if micro_batch_size == "auto":
-        longest = corpus.stage.manifest.recipe.what["max_seq_length"]
-        micro_batch_size = max(1, _TOKENS_AT_ONCE[machine.device.type] // longest)
+    longest = corpus.stage.manifest.recipe.what["max_seq_length"]
     return PretrainingCourse(
         shards=corpus.shards("train"),
         order=Order(copy_sizes, settings.seed),
         settings=settings,
         total_steps=steps,
-        micro_batch_size=micro_batch_size,
+        micro_batch_size=machine.micro_batch_size(request.numerics, longest=longest),
         device=machine.device,
     )
 
@@ -153,20 +145,10 @@ def _begin(
     if checkpoint := latest_checkpoint(site.directory, site.reporter):
         checkpoint.restore(model, optimizer)
         state.step, state.progress = checkpoint.step, dict(checkpoint.progress)
-        _tell_changes(site, state.progress.get("machine", {}), machine.as_json())
+        if changes := machine.changes_since(state.progress.get("machine", {})):
+            site.reporter.notice(changes)
     state.progress["machine"] = machine.as_json()
     return state
-
-
-def _tell_changes(site: Site, before: dict[str, Any], now: dict[str, Any]) -> None:
-    changes = [
-        f"{name} {before.get(name)} → {now[name]}" for name in now if before.get(name) != now[name]
-    ]
-    if changes:
-        site.reporter.notice(
-            f"Other numerics than before ({', '.join(changes)}): the data stays the same, the "
-            "last digits of the weights may not."
-        )
 
 
 def _hooks(
@@ -242,24 +224,3 @@ def _publish(
     shutil.rmtree(final, ignore_errors=True)
     publish(aside, final)
     return {f"{MODEL}/{path.name}": FileRecord.of(path) for path in sorted(final.iterdir())}
-
-
-class MetricsLog:
-    """Figures by step, one JSON object a line; a step that is taken again replaces its line."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    def write(self, figures: dict[str, Any]) -> None:
-        """Append a line."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
-
-    def forget_after(self, step: int) -> None:
-        """Drop the lines of steps that a checkpoint before them is about to take again."""
-        if not self._path.exists():
-            return
-        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        self._path.write_text("".join(kept), encoding="utf-8")

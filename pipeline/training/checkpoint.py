@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ..errors import WorkFailed
 from ..stage.files import FileRecord, publish, read_json, write_json
 from ..stage.report import Reporter
+from .model_layout import MODEL, WEIGHTS
 
 CHECKPOINTS = "checkpoints"
-MODEL = "model"
 OWNS = (f"{CHECKPOINTS}/step-*/**/*",)
 _OPTIMIZER = "optimizer.safetensors"
 _STATE = "checkpoint.json"
@@ -33,10 +34,13 @@ class Checkpoint:
     progress: Mapping[str, Any]
     """What the run itself keeps, such as its evaluations so far."""
 
+    def restore_weights(self, model: torch.nn.Module) -> None:
+        """Put the weights back exactly as they were."""
+        model.load_state_dict(safetensors.torch.load_file(self.directory / MODEL / WEIGHTS))
+
     def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Put weights and optimizer back exactly as they were."""
-        weights = safetensors.torch.load_file(self.directory / MODEL / "model.safetensors")
-        model.load_state_dict(weights)
+        self.restore_weights(model)
         saved = safetensors.torch.load_file(self.directory / _OPTIMIZER)
         names = {parameter: name for name, parameter in model.named_parameters()}
         for group in optimizer.param_groups:
@@ -69,7 +73,7 @@ def write_checkpoint(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     write_model(aside / MODEL)
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {each: name for name, each in model.named_parameters()}
     state: dict[str, Tensor] = {
         f"{names[parameter]}/{key}": each.detach().cpu().contiguous()
         for parameter, values in optimizer.state.items()
@@ -95,18 +99,38 @@ def latest_checkpoint(run: Path, reporter: Reporter) -> Checkpoint | None:
         if fault := _fault(directory):
             reporter.warn(f"{directory} is damaged ({fault}): going back to the one before it.")
             continue
-        state = read_json(directory / _STATE)
-        assert state is not None
-        return Checkpoint(directory, step, state["progress"])
+        return _open(directory, step)
     return None
 
 
-def remove_old_checkpoints(run: Path, *, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints."""
-    for _, directory in sorted(_all(run), reverse=True)[keep:]:
+def checkpoint_after(run: Path, step: int) -> Checkpoint:
+    """Return the checkpoint that was written after `step` steps.
+
+    Raises:
+        WorkFailed: it is missing or damaged.
+    """
+    directory = _directory(run, step)
+    if fault := _fault(directory):
+        raise WorkFailed(
+            f"{directory} is damaged: {fault}.",
+            hint=f"Remove {run} and run the same command again.",
+        )
+    return _open(directory, step)
+
+
+def remove_old_checkpoints(run: Path, *, keep: int, spare: Collection[int] = ()) -> None:
+    """Remove all but the newest `keep` checkpoints and those of the steps in `spare`."""
+    old = sorted(_all(run), reverse=True)[keep:]
+    for directory in (directory for step, directory in old if step not in spare):
         # Without this file it is no checkpoint, however far the removal gets.
         (directory / _STATE).unlink(missing_ok=True)
         shutil.rmtree(directory)
+
+
+def _open(directory: Path, step: int) -> Checkpoint:
+    state = read_json(directory / _STATE)
+    assert state is not None
+    return Checkpoint(directory, step, state["progress"])
 
 
 def _directory(run: Path, step: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from ...model.precision import Precision, bfloat16_supported
 from ..errors import BadInput
 from ..stage.workers import available_workers
 from .settings import NumericsSettings
+
+_TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 1 << 16, "mps": 1 << 14}
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,26 @@ class Machine:
     def as_json(self) -> dict[str, Any]:
         """Return what is recorded beside a run's weights."""
         return {**asdict(self), "device": self.device.type, "torch": torch.__version__}
+
+    def micro_batch_size(self, settings: NumericsSettings, *, longest: int) -> int:
+        """Return how many instances of up to `longest` tokens are computed at once."""
+        if settings.micro_batch_size == "auto":
+            return max(1, _TOKENS_AT_ONCE[self.device.type] // longest)
+        return settings.micro_batch_size
+
+    def changes_since(self, recorded: Mapping[str, Any]) -> str | None:
+        """Say in what this machine differs from one `as_json` recorded; None if in nothing."""
+        changes = [
+            f"{name} {recorded.get(name)} → {value}"
+            for name, value in self.as_json().items()
+            if recorded.get(name) != value
+        ]
+        if not changes:
+            return None
+        return (
+            f"Other numerics than before ({', '.join(changes)}): the data stays the same, the "
+            "last digits of the weights may not."
+        )
 
 
 def set_up(settings: NumericsSettings) -> Machine:

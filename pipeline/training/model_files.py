@@ -17,15 +17,7 @@ from torch import Tensor
 from ...model.config import BertConfig
 from ...model.weights import canonical_state_dict
 from ..errors import BadInput
-
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-TOKENIZER_FILES = (
-    "vocab.txt",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-)
+from .model_layout import CONFIG, TOKENIZER_FILES, WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -95,11 +87,6 @@ def read_model(directory: Path) -> ModelFiles:
             f"{directory} can't be read as a model: {error}.", hint="Is the copy complete?"
         ) from error
     return ModelFiles(directory, config, weights)
-
-
-def model_directory(path: Path) -> Path:
-    """Return where the model stands that `path` means: a run, a checkpoint, or a model itself."""
-    return path / "model" if (path / "model" / CONFIG).is_file() else path
 
 
 def load_weights(

@@ -1,0 +1,20 @@
+"""Where things stand in a model directory, in Hugging Face's layout; nothing heavy is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MODEL = "model"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER_FILES = (
+    "vocab.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
+
+
+def model_directory(path: Path) -> Path:
+    """Return where the model stands that `path` means: a run, a checkpoint, or a model itself."""
+    return path / MODEL if (path / MODEL / CONFIG).is_file() else path
