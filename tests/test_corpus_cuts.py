@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
-import lzma
-from itertools import pairwise
+import json
+import os
+from collections import Counter
+from itertools import combinations, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
-import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bertctl.pipeline.corpus.documents import Document, add_digests, content_digest
+from bertctl.pipeline.corpus import boundaries
+from bertctl.pipeline.corpus.boundaries import boundary_pattern, first_boundary
+from bertctl.pipeline.corpus.documents import add_digests, content_digest
 from bertctl.pipeline.corpus.listing import list_inputs
 from bertctl.pipeline.corpus.settings import CorpusSettings
 from bertctl.pipeline.corpus.sources import Piece, plan_sources, read_pieces
+
+from .corpus_files import PACKERS, documents_in, read_all
 
 # Little text goes a long way when it is made of what cuts can go wrong at.
 ALPHABET = [
@@ -39,28 +43,6 @@ ALPHABET = [
 ]
 TEXTS = st.lists(st.sampled_from(ALPHABET), max_size=40).map("".join)
 LAYOUTS = st.sampled_from(["blank-line", "line", "file"])
-
-
-def zstandard(data: bytes) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(data)
-    return sink.getvalue().to_pybytes()
-
-
-PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard}
-
-
-def read_all(path: Path | str, corpus: CorpusSettings, chunk_bytes: int = 1 << 20) -> list[Piece]:
-    return [
-        piece
-        for source in plan_sources(list_inputs([str(path)]), corpus, chunk_bytes)
-        for piece in read_pieces(source, corpus, chunk_bytes)
-    ]
-
-
-def documents_in(pieces: list[Piece]) -> list[Document]:
-    return [document for piece in pieces for document in piece.documents]
 
 
 def corpus_digest(pieces: list[Piece]) -> int:
@@ -178,8 +160,8 @@ def test_a_compressed_file_gives_the_documents_of_the_plain_one(tmp_path, suffix
     half = len(text.encode()) // 2
     pack = PACKERS[suffix]
     packed = pack(text.encode()[:half]) + pack(text.encode()[half:])
-    (tmp_path / f"packed.txt{suffix}").write_bytes(packed)
-    pieces = read_all(tmp_path / f"packed.txt{suffix}", CorpusSettings(), 7_001)
+    (tmp_path / f"packed.txt.{suffix}").write_bytes(packed)
+    pieces = read_all(tmp_path / f"packed.txt.{suffix}", CorpusSettings(), 7_001)
     assert documents_in(pieces) == documents_in(plain)
     assert add_digests(each.content for each in pieces) == add_digests(
         each.content for each in plain
@@ -187,3 +169,112 @@ def test_a_compressed_file_gives_the_documents_of_the_plain_one(tmp_path, suffix
     assert sum(piece.source_bytes for piece in pieces) == len(packed)
     assert len(pieces) > 10
     assert all(7_001 <= piece.text_bytes < 7_001 + 100 for piece in pieces[:-1])
+
+
+@given(
+    texts=st.lists(TEXTS, min_size=1, max_size=8),
+    chunk_bytes=st.integers(1, 60),
+    max_bytes=st.integers(4, 40),
+    escaped=st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_each_record_is_a_document_however_the_file_is_cut(texts, chunk_bytes, max_bytes, escaped):
+    lines = [json.dumps({"n": 1, "body": text}, ensure_ascii=escaped) for text in texts]
+    corpus = CorpusSettings(text_field="body")
+    parts = CorpusSettings(text_field="body", max_document_bytes=max_bytes)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "t.jsonl"
+        path.write_bytes("\r\n \n".join(lines).encode())
+        whole = documents_in(read_all(path, corpus))
+        cut = documents_in(read_all(path, parts))
+        with small_blocks(1 + chunk_bytes % 9):
+            assert documents_in(read_all(path, corpus, chunk_bytes)) == whole
+            assert documents_in(read_all(path, parts, chunk_bytes)) == cut
+    expected = ["\n".join(filter(None, map(str.strip, text.split("\n")))) for text in texts]
+    assert [document.text for document in whole] == [text for text in expected if text]
+    assert visible("".join(part.text for part in cut)) == visible("".join(expected))
+    assert all(len(part.text.encode()) <= max_bytes for part in cut)
+
+
+def test_wrapped_lines_of_a_record_are_joined_between_its_blank_lines(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text(
+        json.dumps({"text": "\n One\ntwo. \n \n\n中\n文\n\nThree"}) + "\n", encoding="utf-8"
+    )
+    (document,) = documents_in(read_all(path, CorpusSettings(unwrap=True)))
+    assert document.text == "One two.\n中文\nThree"
+
+
+def test_identity_and_digest_follow_the_content_and_nothing_else(tmp_path):
+    long = "One sentence. " * 30
+    texts = ["First.", long, "Second.\nThird.", "First.", long + "More."]
+    corpus = CorpusSettings(max_document_bytes=100)
+    for name, order in (("a", texts), ("b", texts[::-1])):
+        (tmp_path / f"{name}.txt").write_text("\n\n".join(order), encoding="utf-8")
+    pieces = read_all(tmp_path / "a.txt", corpus)
+    other = read_all(tmp_path / "b.txt", corpus, chunk_bytes=10)
+    assert corpus_digest(pieces) == corpus_digest(other) == content_digest(documents_in(other))
+    assert Counter(documents_in(pieces)) == Counter(documents_in(other))
+    heads = [each for each in documents_in(pieces) if each.part == 0]
+    assert heads[0] == heads[3]
+    assert len({each.identity for each in heads}) == 3  # two begin alike and share theirs
+    assert all(0 <= each.identity < 2**64 for each in heads)
+    assert content_digest(heads[:1]) != content_digest([heads[0], heads[3]])
+    first, *rest = (each for each in documents_in(pieces) if each.part < 2)
+    assert content_digest([first._replace(part=1)]) != content_digest([first])
+    assert content_digest(rest) != content_digest([first, *rest])
+
+
+@given(num_documents=st.integers(1, 50), chunk_bytes=st.integers(1, 300))
+@settings(max_examples=60, deadline=None)
+def test_the_first_documents_of_the_listing_are_the_same_for_any_cut(num_documents, chunk_bytes):
+    corpus = CorpusSettings(max_documents=num_documents, max_document_bytes=16)
+    with TemporaryDirectory() as folder:
+        for name, count in (("b.txt", 7), ("a.jsonl", 5), ("c.txt.gz", 20)):
+            texts = [f"{name} document {n}." * (1 + n % 3) for n in range(count)]
+            data = "\n\n".join(
+                json.dumps({"text": text}) if "jsonl" in name else text for text in texts
+            ).encode()
+            (Path(folder) / name).write_bytes(gzip.compress(data) if "gz" in name else data)
+        few = documents_in(read_all(folder, corpus, chunk_bytes))
+        all_of_them = documents_in(read_all(folder, CorpusSettings(max_document_bytes=16)))
+    assert few == all_of_them[: len(few)]
+    assert sum(document.part == 0 for document in few) == min(num_documents, 32)
+    assert len(few) == len(all_of_them) or all_of_them[len(few)].part == 0
+
+
+@given(text=TEXTS, unwrap=st.booleans(), layout=st.sampled_from(["blank-line", "line"]))
+@settings(max_examples=150, deadline=None)
+def test_boundaries_never_go_back_and_neighbours_agree(text, unwrap, layout):
+    data = text.encode()
+    pattern = boundary_pattern("text", CorpusSettings(unwrap=unwrap, documents=layout))
+    with TemporaryDirectory() as folder, mock.patch.object(boundaries, "_WINDOW_BYTES", 110):
+        path = Path(folder) / "t.txt"
+        path.write_bytes(data)
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            found = [
+                first_boundary(handle, position, size=len(data), pattern=pattern)
+                for position in range(len(data) + 1)
+            ]
+            for start, end in combinations(range(len(data) + 1), 2):
+                inside = first_boundary(handle, start, size=len(data), pattern=pattern, before=end)
+                assert inside == found[start] or (inside is None and found[start] == found[end])
+        finally:
+            os.close(handle)
+    assert found == sorted(found)
+    assert all(boundary >= position for position, boundary in enumerate(found))
+    assert all(boundary in (0, len(data)) or data[boundary - 1] == 0x0A for boundary in found)
+
+
+def test_no_character_beyond_the_table_of_the_boundaries_is_white_space():
+    assert not any(chr(code).isspace() for code in range(0x3001, 0x110000))
+
+
+def test_a_range_inside_one_document_is_empty_and_reads_little(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_text("word " * 100_000 + "\n\nnext", encoding="utf-8")
+    sources = plan_sources(list_inputs([str(path)]), CorpusSettings(), 50_000)
+    assert len(sources) == 11
+    texts = [documents_in(list(read_pieces(source, CorpusSettings()))) for source in sources]
+    assert [len(each) for each in texts] == [1, *[0] * 9, 1]

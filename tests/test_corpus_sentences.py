@@ -5,6 +5,9 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bertctl.pipeline.corpus import sentences
 from bertctl.pipeline.corpus.sentences import sentences_of, split_sentences
 from bertctl.pipeline.corpus.settings import (
@@ -14,8 +17,6 @@ from bertctl.pipeline.corpus.settings import (
     language_code,
 )
 from bertctl.pipeline.errors import BadInput
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 PUNCTUATED = st.lists(

@@ -110,22 +110,21 @@ def _zstandard(file: FileIO) -> Iterator[bytes]:
     import pyarrow as pa
 
     done = 0
-    size = BLOCK_BYTES
-    while True:
+    failure = OSError()
+    # A failed read loses what it had already unpacked: fetch that in ever smaller steps.
+    for size in (BLOCK_BYTES, 256, 1):
         file.seek(0)
         # Arrow closes what it is given; a duplicate shares the position, which shows the progress.
         duplicate = FileIO(os.dup(file.fileno()))
-        stream = pa.CompressedInputStream(pa.PythonFile(duplicate, mode="r"), "zstd")
-        try:
-            for _ in range(done // BLOCK_BYTES):
-                stream.read(BLOCK_BYTES)
-            while block := stream.read(size):
-                yield block
-                done += len(block)
-        except OSError as error:
-            # A failed read loses what it had already unpacked: fetch that in small steps.
-            if size == BLOCK_BYTES:
-                size = 256
-                continue
-            raise Damaged(f"the archive is corrupt or cut off ({error})") from error
-        return
+        with pa.CompressedInputStream(pa.PythonFile(duplicate, mode="r"), "zstd") as stream:
+            left = done
+            try:
+                while left:
+                    left -= len(stream.read(min(left, BLOCK_BYTES)))
+                while block := stream.read(size):
+                    yield block
+                    done += len(block)
+                return
+            except OSError as error:
+                failure = error
+    raise Damaged(f"the archive is corrupt or cut off ({failure})") from failure
