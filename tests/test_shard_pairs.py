@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bertctl.pipeline.randomness import KeyedRandom
+from bertctl.pipeline.shard.holding_out import Split
 from bertctl.pipeline.shard.pairs import SPECIAL_TOKENS, Pairs, draw_pairs
 from bertctl.pipeline.shard.settings import InstanceSettings
 from bertctl.pipeline.shard.tokens import (
@@ -161,19 +162,15 @@ def test_tokenised_documents_come_back_from_their_file_by_ranges_of_keys(tmp_pat
     documents.write(tmp_path / "piece.arrow", seed=5)
     batch = open_tokenised(tmp_path / "piece.arrow")
     bounds = [0, 2**62, 2**63, 2**63 + 2**62, 2**64]
-    threshold = int(np.sort(documents.validation_keys(5))[9]) + 1
+    split = Split(int(np.sort(documents.validation_keys(5))[9]) + 1)
     found = [
         documents_in(
-            batch,
-            first_key=first,
-            last_key=last - 1,
-            held_out=held_out,
-            validation_below=threshold,
+            batch, first_key=first, last_key=last - 1, chosen=split.is_held_out(batch) == held_out
         )
         for first, last in pairwise(bounds)
         for held_out in (False, True)
     ]
-    assert sum(len(each) for each in found[1::2]) == 9 + 1
+    assert sum(len(each) for each in found[1::2]) == 10
     together = gathered(found)
     assert (together.ids == documents.ids).all()
     assert (together.sentence_ends == documents.sentence_ends).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,17 @@ from ..errors import BadInput
 from ..randomness import KeyedRandom
 from ..stage.files import fingerprint_of
 from ..stage.units import Unit, UnitBuilder, UnitStore
+from .holding_out import Split, census, choose_split
 from .instances import ShardFigures, SpecialIds, schema_of, total_figures, write_instances
 from .masking import MaskSettings
 from .pairs import draw_pairs
 from .settings import InstanceSettings
-from .tokens import TokenisedDocuments, documents_in, gathered, is_below, open_tokenised
+from .tokens import TokenisedDocuments, documents_in, gathered, open_tokenised
 
 BUCKET_TEXT_BYTES = 32 << 20
 _KEYS = 2**64
 _FEWEST_DOCUMENTS = 64
-"""In a bucket, so that a random B has many others to come from; held out, so that it says much."""
+"""In a bucket, so that a random B has many others to come from."""
 _FEWEST_IDENTITIES = 2
 MetadataValue = str | int | float
 
@@ -33,7 +34,7 @@ class Plan:
 
     num_shards: int
     num_validation_shards: int
-    validation_below: int
+    split: Split
     validation_documents: int
 
 
@@ -53,7 +54,7 @@ class BucketTask:
 
     @property
     def split(self) -> str:
-        """The first word of the shards' names."""
+        """The first word of its shards' names."""
         return "validation" if self.held_out else "train"
 
     @property
@@ -80,13 +81,10 @@ def plan_buckets(
     Raises:
         BadInput: there are no two different documents, so that no B can be random.
     """
-    validation = _validation_size(documents, settings.validation_fraction)
-    below = _validation_threshold(pieces, settings.seed, validation, documents)
-    held_out = _identities(pieces, below, held_out=True)
-    if held_out.distinct < _FEWEST_IDENTITIES:
-        below, held_out = 0, _Identities(0, 0)
-    training = _identities(pieces, below, held_out=False)
-    if training.distinct < _FEWEST_IDENTITIES:
+    split = choose_split(pieces, documents=documents, fraction=settings.validation_fraction)
+    held_out = census(pieces, split, held_out=True)
+    training = census(pieces, split, held_out=False)
+    if not training.differ:
         raise BadInput(
             f"The corpus has {documents:,} usable document(s), all alike; a random B must come "
             "from a different document, so at least two are needed.",
@@ -96,7 +94,7 @@ def plan_buckets(
     return Plan(
         num_shards=_num_shards(settings.num_shards, text_bytes * (1 - share), training.documents),
         num_validation_shards=_num_shards("auto", text_bytes * share, held_out.documents),
-        validation_below=below,
+        split=split,
         validation_documents=held_out.documents,
     )
 
@@ -153,18 +151,14 @@ def _load(task: BucketTask) -> tuple[TokenisedDocuments, int]:
 
 def _bucket(task: BucketTask, number: int) -> TokenisedDocuments:
     bounds = [each * _KEYS // task.of for each in (number, number + 1)]
-    return gathered(
-        [
-            documents_in(
-                open_tokenised(path),
-                first_key=bounds[0],
-                last_key=bounds[1] - 1,
-                held_out=task.held_out,
-                validation_below=task.plan.validation_below,
-            )
-            for path in task.pieces
-        ]
-    )
+    parts: list[TokenisedDocuments] = []
+    for path in task.pieces:
+        piece = open_tokenised(path)
+        chosen = task.plan.split.is_held_out(piece) == task.held_out
+        parts.append(
+            documents_in(piece, first_key=bounds[0], last_key=bounds[1] - 1, chosen=chosen)
+        )
+    return gathered(parts)
 
 
 def _appended(first: TokenisedDocuments, second: TokenisedDocuments) -> TokenisedDocuments:
@@ -177,49 +171,6 @@ def _appended(first: TokenisedDocuments, second: TokenisedDocuments) -> Tokenise
         identities=np.concatenate([first.identities, second.identities]),
         parts=np.concatenate([first.parts, second.parts]),
     )
-
-
-def _validation_size(documents: int, fraction: float) -> int:
-    if fraction == 0:
-        return 0
-    return max(round(fraction * documents), min(_FEWEST_DOCUMENTS, documents // 10))
-
-
-def _validation_threshold(pieces: Sequence[Path], seed: int, wanted: int, documents: int) -> int:
-    """Return the bound below which `wanted` of the documents' validation keys lie."""
-    if wanted == 0:
-        return 0
-    # Keys are uniform: nearly always the smallest lie below a bound a few times the mean's.
-    for bound in (min(_KEYS, 4 * (wanted + 16) * _KEYS // documents), _KEYS):
-        keys = [each["validation_key"].to_numpy() for each in map(open_tokenised, pieces)]
-        small = np.concatenate([each[is_below(each, bound)] for each in keys])
-        if len(small) >= wanted:
-            return int(np.partition(small, wanted - 1)[wanted - 1]) + 1
-    return _KEYS
-
-
-@dataclass(frozen=True)
-class _Identities:
-    documents: int
-    distinct: int
-    """Counted no further than two: more is never asked."""
-
-
-def _identities(pieces: Sequence[Path], below: int, *, held_out: bool) -> _Identities:
-    documents, ends = 0, set[int]()
-    for some in _each_identities(pieces, below, held_out=held_out):
-        documents += len(some)
-        ends |= {int(some.min()), int(some.max())}
-    return _Identities(documents, min(len(ends), _FEWEST_IDENTITIES))
-
-
-def _each_identities(
-    pieces: Sequence[Path], below: int, *, held_out: bool
-) -> Iterator[np.ndarray[Any, Any]]:
-    for piece in map(open_tokenised, pieces):
-        chosen = is_below(piece["validation_key"].to_numpy(), below) == held_out
-        if chosen.any():
-            yield piece["identity"].to_numpy()[chosen]
 
 
 def _num_shards(wanted: int | str, text_bytes: float, documents: int) -> int:

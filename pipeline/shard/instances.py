@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ..randomness import KeyedRandom
 from .masking import NO_POSITION, MaskSettings, choose_positions, hide
-from .pairs import Pairs
+from .pairs import SPECIAL_TOKENS, Pairs
 from .tokens import Ids
 
 METADATA_KEY = "bertctl"
@@ -164,7 +164,7 @@ def _gather(tokens: Ids, pairs: Pairs, rows: npt.NDArray[np.int64], special: Spe
     """Return (R, L) `[CLS] A [SEP] B [SEP]`; what stands after an instance's end is undefined."""
     a_length = pairs.a_length[rows]
     lengths = pairs.lengths[rows]
-    column = np.arange(lengths.max(initial=0))
+    column = np.arange(lengths.max(initial=SPECIAL_TOKENS))
     from_a = (pairs.a_start[rows] - 1)[:, None] + column
     from_b = (pairs.b_start[rows] - a_length - 2)[:, None] + column
     source = np.where(column < (a_length + 2)[:, None], from_a, from_b)

@@ -90,11 +90,11 @@ def open_tokenised(path: Path) -> pa.RecordBatch:
 
 
 def documents_in(
-    batch: pa.RecordBatch, *, first_key: int, last_key: int, held_out: bool, validation_below: int
+    batch: pa.RecordBatch, *, first_key: int, last_key: int, chosen: npt.NDArray[np.bool_]
 ) -> TokenisedDocuments:
-    """Return the documents with a bucket key in [first_key, last_key], held out or not.
+    """Return the chosen documents among those with a bucket key in [first_key, last_key].
 
-    Held out are those whose validation key is below `validation_below`.
+    `chosen`: (rows of the batch,).
     """
     keys = batch["bucket_key"].to_numpy()
     start = int(np.searchsorted(keys, np.uint64(first_key), "left"))
@@ -113,13 +113,8 @@ def documents_in(
         identities=rows["identity"].to_numpy(),
         parts=rows["part"].to_numpy(),
     )
-    chosen = is_below(rows["validation_key"].to_numpy(), validation_below) == held_out
-    return found if chosen.all() else found.reordered(np.flatnonzero(chosen))
-
-
-def is_below(keys: Keys, bound: int) -> npt.NDArray[np.bool_]:
-    """Tell which keys are below `bound`, a number in [0, 2**64]."""
-    return np.ones(len(keys), bool) if bound >= 2**64 else keys < np.uint64(bound)
+    here = chosen[start:stop]
+    return found if here.all() else found.reordered(np.flatnonzero(here))
 
 
 def gathered(parts: list[TokenisedDocuments]) -> TokenisedDocuments:
