@@ -1,0 +1,359 @@
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import transformers
+
+from bertctl.model.dropout import DropoutKey
+from bertctl.model.pretraining import BertForPreTraining
+from bertctl.model.tokens import pad_tokens
+from bertctl.model.weights import initialise
+from bertctl.pipeline.errors import BadInput, Stopped, WorkFailed
+from bertctl.pipeline.pretrain.course import PretrainingCourse
+from bertctl.pipeline.pretrain.order import Order
+from bertctl.pipeline.pretrain.reading import Shard, ShardSet
+from bertctl.pipeline.pretrain.settings import ArchitectureSettings, PretrainHow, PretrainSettings
+from bertctl.pipeline.pretrain.stage import PretrainRequest, config_of, pretrain, seconds_of
+from bertctl.pipeline.shard.settings import InstanceSettings
+from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.stage.engine import Completion
+from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.training.settings import NumericsSettings
+
+from .corpora import write_corpus, write_vocabulary
+from .killing import bytes_of, kill_when
+
+STEPS = 12
+SMALL = ArchitectureSettings(
+    model="tiny", hidden_size=32, num_attention_heads=2, intermediate_size=48
+)
+TRAINING = PretrainSettings(steps=STEPS, batch_size=11, learning_rate=2e-3)
+NUMERICS = NumericsSettings(device="cpu", precision="float32", threads=1, micro_batch_size=4)
+HOW = PretrainHow(checkpoint_every=3, eval_every=5, log_every=1)
+
+
+class Recording(Silent):
+    """A reporter that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("shards")
+    corpus = write_corpus(base / "corpus", files=4, per_file=12)
+    request = ShardRequest(
+        inputs=(str(corpus),),
+        vocab=write_vocabulary(base / "vocab.txt"),
+        instances=InstanceSettings(
+            max_seq_length=40, dupe_factor=2, num_shards=2, validation_fraction=0.1
+        ),
+    )
+    shard(request, base / "out", reporter=Silent())
+    return base / "out"
+
+
+def run(shards: Path, output: Path, **changes: Any) -> Completion:
+    reporter = changes.pop("reporter", Silent())
+    force = changes.pop("force", False)
+    request = PretrainRequest(
+        shards=shards, architecture=SMALL, training=TRAINING, numerics=NUMERICS, how=HOW
+    )
+    return pretrain(replace(request, **changes), output, reporter=reporter, force=force)
+
+
+def weights_of(directory: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(directory / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody interrupted."""
+    output = tmp_path_factory.mktemp("whole") / "run"
+    run(shards, output)
+    return output
+
+
+def steps_logged(output: Path) -> int:
+    log = output / "log" / "metrics.jsonl"
+    return log.read_text().count("learning_rate") if log.exists() else 0
+
+
+def command(shards: Path, output: Path) -> list[str]:
+    flags = (
+        f"--model tiny --hidden-size 32 --num-attention-heads 2 --intermediate-size 48 "
+        f"--steps {STEPS} --batch-size 11 --learning-rate 2e-3 --device cpu --precision float32 "
+        "--threads 1 --micro-batch-size 4 --checkpoint-every 3 --eval-every 5 --log-every 1"
+    )
+    return [
+        sys.executable,
+        "-m",
+        "bertctl",
+        "pretrain",
+        str(shards),
+        *flags.split(),
+        "-o",
+        str(output),
+    ]
+
+
+def test_transformers_loads_the_model_with_the_same_logits(shards: Path, whole: Path) -> None:
+    theirs = transformers.BertForPreTraining.from_pretrained(whole / "model").eval()
+    config = config_of(
+        PretrainRequest(shards=shards, architecture=SMALL),
+        vocab_size=theirs.config.vocab_size,
+    )
+    ours = BertForPreTraining(config).eval()
+    ours.load_state_dict(weights_of(whole / "model"))
+    random = torch.Generator().manual_seed(3)
+    input_ids = torch.randint(5, config.vocab_size, (2, 7), generator=random)
+    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+    types = torch.tensor([[0] * 3 + [1] * 4] * 2)
+    with torch.no_grad():
+        expected = theirs(input_ids=input_ids, attention_mask=mask, token_type_ids=types)
+        predictions, relationship = ours.logits(pad_tokens(input_ids, mask, types))
+    predictions = predictions.view(2, 7, -1)
+    torch.testing.assert_close(
+        predictions[mask.bool()], expected.prediction_logits[mask.bool()], rtol=1e-5, atol=1e-5
+    )
+    torch.testing.assert_close(relationship, expected.seq_relationship_logits, rtol=1e-5, atol=1e-5)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(whole / "model")
+    assert tokenizer("River stone")["input_ids"][0] == tokenizer.cls_token_id
+
+
+def test_training_learns_what_the_corpus_says(shards: Path, tmp_path: Path) -> None:
+    longer = replace(TRAINING, steps=80, batch_size=32, learning_rate=1e-2)
+    done = run(shards, tmp_path / "run", training=longer)
+    figures = done.manifest.statistics
+    # The words are drawn at random: what can be learnt is how often they come and which pieces
+    # belong together, and that much is learnt.
+    assert figures["validation"]["mlm_loss"] < figures["baseline"]["mlm_loss"] + 0.05
+    assert figures["validation"]["mlm_accuracy"] > figures["baseline"]["mlm_accuracy"]
+
+
+def test_up_to_date_run_is_left_alone(shards: Path, whole: Path) -> None:
+    assert run(shards, whole).was_up_to_date
+    other = replace(HOW, checkpoint_every=5, keep=1)
+    assert run(shards, whole, how=other).was_up_to_date
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_run_killed_between_steps_ends_with_the_same_weights(
+    shards: Path, whole: Path, tmp_path: Path, by: signal.Signals
+) -> None:
+    output = tmp_path / "killed"
+    ended = kill_when(command(shards, output), lambda: steps_logged(output) >= 5, by)
+    assert ended.returncode == (-by if by == signal.SIGKILL else 128 + by), ended.stderr
+    assert not (output / "manifest.json").exists()
+    kept = sorted(path.name for path in (output / "checkpoints").iterdir())
+    if by == signal.SIGTERM:
+        assert int(kept[-1].removeprefix("step-")) >= 5, "SIGTERM keeps the last step"
+    assert 0 < int(kept[-1].removeprefix("step-")) < STEPS
+    run(shards, output)
+    assert bytes_of(output) == bytes_of(whole)
+    lines = (output / "log" / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines if "learning_rate" in line]
+    assert steps == list(range(1, STEPS + 1)), "a step that was taken again stands twice in the log"
+
+
+def test_run_killed_inside_a_checkpoint_s_write_ends_with_the_same_weights(
+    shards: Path, whole: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "killed"
+    aside = output / "work" / "aside" / "checkpoint"
+
+    def writing() -> bool:
+        return steps_logged(output) >= 6 and aside.is_dir()
+
+    ended = kill_when(command(shards, output), writing, signal.SIGKILL)
+    assert ended.returncode == -signal.SIGKILL
+    run(shards, output)
+    assert bytes_of(output) == bytes_of(whole)
+
+
+def test_run_stopped_by_time_keeps_its_step_and_goes_on(
+    shards: Path, whole: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "stopped"
+    with pytest.raises(Stopped, match="after step"):
+        run(shards, output, how=replace(HOW, time="0.001s"))
+    assert (output / "checkpoints" / "step-00000001").is_dir()
+    run(shards, output)
+    assert bytes_of(output) == bytes_of(whole)
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda newest: _flip(newest / "model" / "model.safetensors"),
+        lambda newest: _flip(newest / "optimizer.safetensors"),
+        lambda newest: (newest / "optimizer.safetensors").unlink(),
+        lambda newest: (newest / "checkpoint.json").write_text("{"),
+    ],
+)
+def test_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(
+    shards: Path, whole: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    output, reporter = tmp_path / "run", Recording()
+    counted = iter(range(100))
+    with pytest.raises(Stopped):
+        run(shards, output, should_stop=lambda: next(counted) == 7)
+    newest = sorted((output / "checkpoints").iterdir())[-1]
+    assert newest.name == "step-00000008"
+    damage(newest)
+    run(shards, output, reporter=reporter)
+    assert any(newest.name in said and "damaged" in said for said in reporter.said)
+    assert any("after step 6" in said for said in reporter.said)
+    assert bytes_of(output) == bytes_of(whole)
+
+
+def test_other_numerics_go_on_at_the_same_instance_with_a_notice(
+    shards: Path, whole: Path, tmp_path: Path
+) -> None:
+    output, reporter = tmp_path / "run", Recording()
+    counted = iter(range(100))
+    with pytest.raises(Stopped):
+        run(shards, output, should_stop=lambda: next(counted) == 4)
+    run(shards, output, numerics=replace(NUMERICS, micro_batch_size=11), reporter=reporter)
+    assert any("micro_batch_size" in said or "--micro-batch-size" in said for said in reporter.said)
+    for name, expected in weights_of(whole / "model").items():
+        # Dropout is keyed by micro-batch, so other cuts drop other units: alike, not equal.
+        torch.testing.assert_close(weights_of(output / "model")[name], expected, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("size", [1, 4, 11])
+def test_gradient_does_not_depend_on_how_a_batch_is_cut(shards: Path, size: int) -> None:
+    paths = sorted(shards.glob("train-*.arrow"))
+    sizes = [len(Shard(path)) for path in paths]
+    config = config_of(
+        PretrainRequest(
+            shards=shards,
+            architecture=replace(SMALL, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
+        ),
+        vocab_size=90,
+    )
+
+    def gradients(micro_batch_size: int) -> dict[str, torch.Tensor]:
+        course = PretrainingCourse(
+            shards=ShardSet(paths, sizes),
+            order=Order(sizes, seed=1),
+            settings=TRAINING,
+            total_steps=STEPS,
+            micro_batch_size=micro_batch_size,
+            device=torch.device("cpu"),
+        )
+        model = BertForPreTraining(config)
+        initialise(model, config, seed=2)
+        model.double().train()
+        for micro_batch in course.batch(3):
+            loss, _ = course.loss(model, micro_batch, DropoutKey(1, 3, micro_batch.position))
+            loss.backward()
+        return {name: each.grad for name, each in model.named_parameters()}
+
+    whole = gradients(11)
+    for name, gradient in gradients(size).items():
+        torch.testing.assert_close(gradient, whole[name], rtol=1e-10, atol=1e-12)
+
+
+def test_loss_that_is_not_a_number_stops_before_it_reaches_the_weights(
+    shards: Path, tmp_path: Path
+) -> None:
+    wild = replace(TRAINING, learning_rate=1e30, clip_grad_norm=1e30, warmup_proportion=0.0)
+    with pytest.raises(WorkFailed, match=r"Step \d+: the loss is") as failure:
+        run(shards, tmp_path / "run", training=wild)
+    assert "--learning-rate" in failure.value.hint
+    assert not (tmp_path / "run" / "manifest.json").exists()
+
+
+def test_flipped_byte_in_a_shard_is_found_when_it_is_first_opened(
+    shards: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in shards.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    _flip(copy / "train-00001-of-00004.arrow")
+    with pytest.raises(BadInput, match=r"train-00001-of-00004\.arrow is damaged"):
+        run(copy, tmp_path / "run")
+    assert not (tmp_path / "run" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training": replace(TRAINING, epochs=3.0)}, "either --steps or --epochs"),
+        ({"training": replace(TRAINING, steps=None)}, "either --steps or --epochs"),
+        ({"training": replace(TRAINING, batch_size=0)}, "--batch-size is 0"),
+        ({"architecture": replace(SMALL, hidden_size=33)}, "not a multiple"),
+        ({"architecture": replace(SMALL, max_position_embeddings=16)}, "up to 40 tokens"),
+        ({"how": replace(HOW, time="soon")}, "--time is 'soon'"),
+        ({"config": {"model_type": "gpt2"}}, "model_type"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_before_anything_is_written(
+    shards: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        run(shards, tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_epochs_are_turned_into_steps(shards: Path, tmp_path: Path) -> None:
+    training = replace(TRAINING, steps=None, epochs=1.5)
+    done = run(shards, tmp_path / "run", training=training)
+    assert done.manifest.statistics["epochs"] == pytest.approx(1.5, abs=0.1)
+
+
+def test_durations_are_read_as_people_write_them() -> None:
+    assert [seconds_of(each) for each in (None, "90s", "1.5m", "2h", "1d")] == [
+        None,
+        90,
+        90,
+        7200,
+        86400,
+    ]
+
+
+def test_every_epoch_shows_every_instance_once(shards: Path) -> None:
+    paths = sorted(shards.glob("train-*.arrow"))[:2]
+    sizes = [len(Shard(path)) for path in paths]
+    course = PretrainingCourse(
+        shards=ShardSet(paths, sizes),
+        order=Order([sum(sizes)], seed=1),
+        settings=replace(TRAINING, batch_size=1),
+        total_steps=1,
+        micro_batch_size=1,
+        device=torch.device("cpu"),
+    )
+    seen = [
+        tuple(sorted(course.batch(step)[0].inputs.batch.tokens.input_ids.tolist()))
+        for step in range(sum(sizes))
+    ]
+    everything = ShardSet(paths, sizes).read(np.arange(sum(sizes)))
+    ends = np.cumsum(everything.lengths)
+    expected = [
+        tuple(sorted(everything.input_ids[end - length : end].tolist()))
+        for end, length in zip(ends, everything.lengths, strict=True)
+    ]
+    assert sorted(seen) == sorted(expected)
