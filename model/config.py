@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 HiddenAct = Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu"]
 """`gelu` is exact (erf), `gelu_new` and `gelu_pytorch_tanh` its tanh approximation: what
@@ -122,7 +122,7 @@ _ONLY: Mapping[str, tuple[object, ...]] = MappingProxyType(
 """Keys of a `config.json` without a field here, and the values under which they change nothing."""
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -132,8 +132,8 @@ def _require_whole_number(name: str, value: object, *, minimum: int) -> None:
 
 
 def _require_probability(name: str, value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
-        raise ValueError(f"{name} must be at least 0 and below 1, not {value!r}")
+    if not _is_number(value) or not 0 <= value <= 0.99:
+        raise ValueError(f"{name} must be between 0 and 0.99, not {value!r}")
 
 
 def _of_size(num_hidden_layers: int, hidden_size: int) -> BertConfig:

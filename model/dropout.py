@@ -1,17 +1,30 @@
 """Dropout that is a pure function of a key: which units drop depends on nothing else.
 
 Nothing random is carried from step to step, so a resumed run drops what the uninterrupted one
-would have, and a micro-batch drops the same units whichever process computes it.
+would have, and a micro-batch drops the same units whichever process computes it. Drawing is also
+what makes dropout dear: torch's costs a third of a step on a processor, a random byte a unit
+hardly anything.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+_RUN = 64
+"""Neighbouring units that are held against one threshold."""
+_BLOCK = 1 << 20
+"""Units drawn from one stream: blocks have streams of their own, so that threads can share them."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +36,10 @@ class DropoutKey:
     position: int
     """Where the micro-batch begins in its step's batch, in instances."""
 
-    def stream(self, site: str) -> int:
-        """Return the 128-bit seed of the stream for one place in the model."""
-        name = f"{self.seed} {self.step} {self.position} {site}".encode()
-        return int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
+    def stream(self, site: str, block: int = 0) -> int:
+        """Return the 64-bit seed of one stream for one place in the model."""
+        name = f"{self.seed} {self.step} {self.position} {site} {block}".encode()
+        return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
 
 
 def dropout(x: Tensor, prob: float, *, key: DropoutKey | None, site: str) -> Tensor:
@@ -36,13 +49,69 @@ def dropout(x: Tensor, prob: float, *, key: DropoutKey | None, site: str) -> Ten
     """
     if key is None or prob == 0:
         return x
-    return x * keep_mask(x.shape, prob, key=key, site=site, device=x.device) * (1 / (1 - prob))
+    keep = draw_keep(x.shape, prob, key=key, site=site, device=x.device)
+    return _Dropout.apply(x, keep, 1 / (1 - prob))
 
 
-def keep_mask(
+def draw_keep(
     shape: torch.Size, prob: float, *, key: DropoutKey, site: str, device: torch.device
 ) -> Tensor:
-    """Draw a bool tensor that is False with probability `prob`, rounded to 1/65536."""
-    generator = np.random.Generator(np.random.SFC64(key.stream(site)))
-    drawn = generator.integers(0, 1 << 16, size=tuple(shape), dtype=np.uint16)
-    return torch.from_numpy(drawn >= round(prob * (1 << 16))).to(device)
+    """Draw uint8 of this shape that is 0 with probability `prob`, to 1/65536, and 1 otherwise.
+
+    A unit drops where its random byte is below 256 · prob. Where that is no whole number, runs of
+    64 units take the one above or the one below, drawn so that each unit's probability is right;
+    what that ties neighbours together by (a correlation of 4e-5 at 0.1) is far below notice.
+    """
+    if device.type != "cpu":
+        generator = torch.Generator(device).manual_seed(key.stream(site))
+        drawn = torch.empty(shape, dtype=torch.int32, device=device)
+        return (drawn.random_(0, 1 << 16, generator=generator) >= round(prob * 65536)).byte()
+    keep = np.empty(math.prod(shape), dtype=np.bool_)
+    blocks = range(-(-len(keep) // _BLOCK))
+
+    def fill(block: int) -> None:
+        _fill_keep(
+            keep[block * _BLOCK : (block + 1) * _BLOCK],
+            prob,
+            np.random.Generator(np.random.SFC64(key.stream(site, block))),
+        )
+
+    if len(blocks) == 1 or torch.get_num_threads() == 1:
+        for block in blocks:
+            fill(block)
+    else:
+        list(_threads(torch.get_num_threads()).map(fill, blocks))
+    return torch.from_numpy(keep.view(np.uint8)).view(shape)
+
+
+def _fill_keep(keep: npt.NDArray[np.bool_], prob: float, generator: np.random.Generator) -> None:
+    num_runs = -(-len(keep) // _RUN)
+    num_words = -(-num_runs * (1 + _RUN) // 8)
+    drawn = generator.integers(0, 1 << 64, size=num_words, dtype=np.uint64).view(np.uint8)
+    threshold, remainder = divmod(round(prob * 65536), 256)
+    thresholds = np.uint8(threshold) + (drawn[:num_runs] < remainder)
+    units = drawn[num_runs : num_runs * (1 + _RUN)].reshape(num_runs, _RUN)
+    keep[:] = (units >= thresholds[:, None]).reshape(-1)[: len(keep)]
+
+
+@lru_cache(maxsize=1)
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="dropout")
+
+
+class _Dropout(torch.autograd.Function):
+    """Multiplying by bytes: torch's own product with a bool tensor is three times slower."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, keep: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(keep)
+        ctx.scale = scale
+        return (x * keep).mul_(scale)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[Tensor, None, None]:
+        (keep,) = ctx.saved_tensors
+        return (grad_outputs[0] * keep).mul_(ctx.scale), None, None

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import AttentionDropout
 from .config import BertConfig, HiddenAct
 from .dropout import DropoutKey, dropout
 from .layout import Layout
@@ -102,9 +103,10 @@ class BertSelfAttention(nn.Module):
         bias = torch.cat([self.query.bias, self.key.bias, self.value.bias])
         dtype = hidden_states.dtype
         qkv = F.linear(hidden_states, weight.to(dtype), bias.to(dtype))
-        return layout.attend(
-            qkv, num_heads=self.num_heads, dropout_prob=self.dropout_prob, key=key, site=self.site
-        )
+        dropped = None
+        if key is not None and self.dropout_prob > 0:
+            dropped = AttentionDropout(self.dropout_prob, key, self.site)
+        return layout.attend(qkv, num_heads=self.num_heads, dropout=dropped)
 
 
 class BertResidual(nn.Module):

@@ -2,8 +2,8 @@
 
 The rest of the encoder works on rows and never learns which of them are neighbours.
 
-B sequences, S positions of the longest, T token rows, N heads, D head size, H = N·D hidden;
-b sequences of a group, s positions of its longest.
+B sequences, S positions of the longest, T token rows, H hidden; b sequences of a group, s positions
+of its longest.
 """
 
 from __future__ import annotations
@@ -13,28 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .attention import attend
-from .dropout import DropoutKey
-
-
-@dataclass(frozen=True)
-class Group:
-    """Sequences that attention computes together as a rectangle of b · s rows."""
-
-    num_sequences: int
-    length: int
-    rows: slice | Tensor
-    """Which token rows: a stretch of b · s, or (b · s,) int64 where they have to be gathered."""
-    key_mask: Tensor | None
-    """(b, s) bool: which positions may be attended to; None where all may"""
-
-    def to(self, device: torch.device) -> Group:
-        """Return the same group on another device."""
-        return replace(
-            self,
-            rows=self.rows if isinstance(self.rows, slice) else self.rows.to(device),
-            key_mask=None if self.key_mask is None else self.key_mask.to(device),
-        )
+from .attention import AttentionDropout, Group, attend
 
 
 @dataclass(frozen=True)
@@ -46,36 +25,9 @@ class Layout:
     groups: tuple[Group, ...]
     causal: bool
 
-    def attend(
-        self, qkv: Tensor, *, num_heads: int, dropout_prob: float, key: DropoutKey | None, site: str
-    ) -> Tensor:
-        """Let every token attend to its own sequence's tokens; qkv: (T, 3·H) → (T, H)."""
-        num_rows, width = qkv.shape
-        hidden_size = width // 3
-        attended = qkv.new_zeros(num_rows, hidden_size)
-        for number, group in enumerate(self.groups):
-            shape = (group.num_sequences, group.length, 3, num_heads, hidden_size // num_heads)
-            query, key_, value = qkv[group.rows].view(shape).permute(2, 0, 3, 1, 4)
-            context = attend(
-                query,
-                key_,
-                value,
-                key_mask=group.key_mask,
-                causal=self.causal,
-                dropout_prob=dropout_prob,
-                key=key,
-                site=f"{site} {number}",
-            )
-            context = context.transpose(1, 2).reshape(-1, hidden_size)
-            if group.key_mask is not None and not isinstance(group.rows, slice):
-                real = group.key_mask.reshape(-1)
-                attended = attended.index_put((group.rows[real],), context[real])
-            else:
-                assert isinstance(group.rows, slice)
-                attended = torch.cat(
-                    [attended[: group.rows.start], context, attended[group.rows.stop :]]
-                )
-        return attended
+    def attend(self, qkv: Tensor, *, num_heads: int, dropout: AttentionDropout | None) -> Tensor:
+        """Let every token attend to its own sequence's tokens; qkv: (T, 3 · H) → (T, H)."""
+        return attend(qkv, self.groups, num_heads=num_heads, causal=self.causal, dropout=dropout)
 
     def to(self, device: torch.device) -> Layout:
         """Return the same layout on another device."""
