@@ -1,0 +1,141 @@
+"""Number the distinct words of a stream: a hash table in numpy, exact, some 10 ns a word."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .words import Positions, Words
+
+Keys = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.int32]
+
+_NONE = 0
+_SLOTS_PER_WORD = 2
+_MAX_LONG_BYTES = 1 << 25
+
+# A word of up to 16 bytes is its own key: two integers, so that equal keys are equal words. A
+# longer one has its place in a dictionary and, instead of bytes 9 to 16, what UTF-8 never holds.
+_IS_LONG = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_KEEP_BYTES = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)
+
+# Odd multipliers whose products spread well (Steele and Vigna 2021, "Computationally easy,
+# spectrally good multipliers"); any such would do.
+_MULTIPLY_LOW = np.uint64(0xD1342543DE82EF95)
+_MULTIPLY_HIGH = np.uint64(0xAF251AF3B0F025B5)
+
+
+class WordNumbers:
+    """Gives each distinct word a number: 1, 2, 3 … roughly in the order of their first sight.
+
+    Room for `capacity` words is fixed, which bounds the memory (about 24 bytes a word) and keeps
+    the tables shared between processes that fork after they are filled.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        assert capacity & capacity - 1 == 0, "a power of two"
+        self.capacity = capacity
+        self._shift = np.uint64(64 - (capacity * _SLOTS_PER_WORD).bit_length() + 1)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all words."""
+        self.num_words = 0
+        self._number_in_slot = np.zeros(self.capacity * _SLOTS_PER_WORD, np.int32)
+        self._low = np.zeros(self.capacity + 1, np.uint64)
+        self._high = np.zeros(self.capacity + 1, np.uint64)
+        self._long_words: dict[bytes, int] = {}
+        self._long_bytes = 0
+
+    def has_room_for(self, num_words: int) -> bool:
+        """Whether that many words more can be numbered, should they all be new."""
+        return self.num_words + num_words <= self.capacity and self._long_bytes <= _MAX_LONG_BYTES
+
+    def number(self, words: Words) -> tuple[Numbers, Positions]:
+        """Return each word's number, and where a word of each new number stands: (W,), (K,).
+
+        The new numbers are consecutive and follow all earlier ones.
+        """
+        assert self.has_room_for(len(words.starts))
+        low, high = self._keys(words)
+        numbers = self._find(low, high)
+        missing = np.flatnonzero(numbers == _NONE)
+        if not len(missing):
+            return numbers, missing
+        numbers[missing], new = self._add(low[missing], high[missing])
+        return numbers, missing[new]
+
+    def _keys(self, words: Words) -> tuple[Keys, Keys]:
+        # A view in which element i is the 8 bytes from i on.
+        windows = np.ndarray(len(words.text) - 7, "<u8", words.text, strides=(1,))
+        lengths = words.ends - words.starts
+        low = windows[words.starts]
+        low &= _KEEP_BYTES.take(lengths, mode="clip")
+        high = np.zeros_like(low)
+        over_8 = np.flatnonzero(lengths > 8)
+        high[over_8] = windows[words.starts[over_8] + 8]
+        high[over_8] &= _KEEP_BYTES.take(lengths[over_8] - 8, mode="clip")
+        over_16 = over_8[lengths[over_8] > 16]
+        for index, word in zip(over_16.tolist(), words.select(over_16).to_list(), strict=True):
+            if word not in self._long_words:
+                self._long_words[word] = len(self._long_words)
+                self._long_bytes += len(word)
+            low[index] = self._long_words[word]
+            high[index] = _IS_LONG
+        return low, high
+
+    def _home(self, low: Keys, high: Keys) -> Positions:
+        """Return the slot where the search for a word begins: the best mixed bits, the upper."""
+        mixed = high * _MULTIPLY_HIGH
+        mixed ^= low
+        mixed ^= mixed >> np.uint64(29)
+        mixed *= _MULTIPLY_LOW
+        mixed >>= self._shift
+        return mixed.view(np.int64)
+
+    def _differ(self, numbers: Numbers, low: Keys, high: Keys) -> npt.NDArray[np.bool_]:
+        return (self._low.take(numbers) != low) | (self._high.take(numbers) != high)
+
+    def _next(self, slots: Positions) -> Positions:
+        return (slots + 1) & (len(self._number_in_slot) - 1)
+
+    def _find(self, low: Keys, high: Keys) -> Numbers:
+        """Return each word's number, or _NONE."""
+        slots = self._home(low, high)
+        numbers = self._number_in_slot.take(slots)
+        pending = np.flatnonzero(self._differ(numbers, low, high))
+        while True:
+            # Another word sits in the slot: ours may be in the next one, up to the first free.
+            pending = pending[numbers[pending] != _NONE]
+            if not len(pending):
+                return numbers
+            slots[pending] = self._next(slots[pending])
+            numbers[pending] = found = self._number_in_slot[slots[pending]]
+            pending = pending[self._differ(found, low[pending], high[pending])]
+
+    def _add(self, low: Keys, high: Keys) -> tuple[Numbers, Positions]:
+        """Number words that are not there, each perhaps repeated; also return the new ones."""
+        slots = self._home(low, high)
+        numbers = np.zeros(len(low), np.int32)
+        pending = np.arange(len(low))
+        firsts: list[Positions] = []
+        while len(pending):
+            # Each word puts its claim into its slot if that is free; of several the last stays.
+            at = slots[pending]
+            free = np.flatnonzero(self._number_in_slot[at] == _NONE)
+            claims = (-1 - free).astype(np.int32)
+            self._number_in_slot[at[free]] = claims
+            won = free[self._number_in_slot[at[free]] == claims]
+            new = np.arange(1, len(won) + 1, dtype=np.int32) + np.int32(self.num_words)
+            self.num_words += len(won)
+            self._number_in_slot[at[won]] = new
+            self._low[new] = low[pending[won]]
+            self._high[new] = high[pending[won]]
+            firsts.append(pending[won])
+            # Winners and their equals are done, the others go on to the next slot.
+            found = self._number_in_slot[at]
+            other = self._differ(found, low[pending], high[pending])
+            numbers[pending] = found
+            pending = pending[other]
+            slots[pending] = self._next(slots[pending])
+        return numbers, np.concatenate(firsts)
