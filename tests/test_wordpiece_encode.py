@@ -133,9 +133,9 @@ def test_ids_do_not_depend_on_how_text_is_cut_nor_on_what_is_forgotten(
     text = "\n".join(lines).encode()
     ids, ends = WordPieceEncoder(SCANT, UNCASED).encode_lines(text)
     for block_bytes, batch_words, capacity in ((64, 7, 8), (1000, 100, 128), (5000, 31, 256)):
-        monkeypatch.setattr(encode, "_BLOCK_BYTES", block_bytes)
-        monkeypatch.setattr(encode, "_BATCH_WORDS", batch_words)
-        monkeypatch.setattr(encode, "_CAPACITY", capacity)
+        monkeypatch.setattr(encode, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(encode, "BATCH_WORDS", batch_words)
+        monkeypatch.setattr(encode, "CAPACITY", capacity)
         encoder = WordPieceEncoder(SCANT, UNCASED)
         for _ in range(2):  # the second time much is known
             other_ids, other_ends = encoder.encode_lines(text)

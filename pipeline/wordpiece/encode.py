@@ -11,20 +11,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .numbering import WordNumbers
+from .numbering import CAPACITY, WordNumbers
 from .pieces import Counts, Ids, PieceCutter
 from .vocabulary import Normalization, Vocabulary
-from .words import Segmenter, Words, is_plain, split_blocks
+from .words import BATCH_WORDS, BLOCK_BYTES, Segmenter, Words, is_plain, split_blocks
 
 Positions = npt.NDArray[np.int64]
-
-_BLOCK_BYTES = 1 << 19
-"""Text taken at a time: small enough that the arrays about it stay in the processor's caches."""
-_BATCH_WORDS = 1 << 17
-"""Words looked up at a time; only a block without whitespace can have more."""
-_CAPACITY = 1 << 20
-"""Words remembered, at about 50 bytes each, until all are forgotten: 1 GB of English has as many,
-and in scripts without spaces, where a word rarely comes back, more would help nobody."""
 
 
 class WordPieceEncoder:
@@ -35,7 +27,7 @@ class WordPieceEncoder:
         self.normalization = normalization
         self._segmenter = Segmenter(normalization)
         self._cutter = PieceCutter(vocabulary, normalization)
-        self._numbers = WordNumbers(_CAPACITY)
+        self._numbers = WordNumbers(CAPACITY)
         self._num_words = 0
         self._num_fallback_words = 0
         self._forget()
@@ -58,10 +50,10 @@ class WordPieceEncoder:
         ids: list[Ids] = [np.empty(0, self.vocabulary.id_dtype)]
         line_ends: list[Positions] = [np.empty(0, np.int64)]
         num_ids = 0
-        for block in split_blocks(text, _BLOCK_BYTES):
+        for block in split_blocks(text, BLOCK_BYTES):
             words = self._segmenter.words(block)
             ids_up_to = [np.array([num_ids])]
-            for batch in words.batches(_BATCH_WORDS):
+            for batch in words.batches(BATCH_WORDS):
                 batch_ids, counts = self._encode_batch(batch)
                 ids.append(batch_ids)
                 ids_up_to.append(np.cumsum(counts) + num_ids)
@@ -88,7 +80,7 @@ class WordPieceEncoder:
         self.encode_texts(list(words))
 
     def _encode_batch(self, words: Words) -> tuple[Ids, Counts]:
-        """Return the pieces of at most _BATCH_WORDS words."""
+        """Return the pieces of at most BATCH_WORDS words."""
         if not self._numbers.has_room_for(len(words.starts)):
             self._forget()
         self._num_words += len(words.starts)
@@ -119,6 +111,6 @@ class WordPieceEncoder:
     def _forget(self) -> None:
         self._numbers.clear()
         # Indexed by a word's number.
-        self._num_pieces = np.zeros(_CAPACITY + 1, np.int64)
-        self._first_piece = np.zeros(_CAPACITY + 1, np.int64)
+        self._num_pieces = np.zeros(CAPACITY + 1, np.int64)
+        self._first_piece = np.zeros(CAPACITY + 1, np.int64)
         self._pieces = np.empty(0, self.vocabulary.id_dtype)

@@ -10,6 +10,10 @@ from .words import Positions, Words
 Keys = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int32]
 
+CAPACITY = 1 << 20
+"""Words remembered until all are forgotten. 1 GB of English has about as many, and in scripts
+without spaces, where a word rarely comes back, more would help nobody."""
+
 _NONE = 0
 _SLOTS_PER_WORD = 2
 _MAX_LONG_BYTES = 1 << 25

@@ -20,6 +20,10 @@ from .vocabulary import Normalization
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
 
+BLOCK_BYTES = 1 << 19
+"""Text taken at a time: small enough that the arrays about it stay in the processor's caches."""
+BATCH_WORDS = 1 << 17
+"""Words looked up at a time; only a block without whitespace can have more."""
 PADDING = 16
 """Zero bytes after the text of a block, so that two 8-byte reads at any word stay inside."""
 
