@@ -8,8 +8,9 @@ comes most often is merged; of several, the first in the order of the pieces' te
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -110,7 +111,7 @@ class _Pairs:
         ]
         self.often = [count for _, count in words]
         for number, pieces in enumerate(self.pieces):
-            for pair in zip(pieces, pieces[1:], strict=False):
+            for pair in pairwise(pieces):
                 self.counts[pair] += self.often[number]
                 self.words.setdefault(pair, set()).add(number)
 
@@ -120,9 +121,9 @@ class _Pairs:
         for number in self.words.pop(pair):
             pieces, often = self.pieces[number], self.often[number]
             new = _replaced(pieces, pair, merged)
-            for old in zip(pieces, pieces[1:], strict=False):
+            for old in pairwise(pieces):
                 self.counts[old] -= often
-            for fresh in zip(new, new[1:], strict=False):
+            for fresh in pairwise(new):
                 self.counts[fresh] += often
                 if merged in fresh:
                     self.words.setdefault(fresh, set()).add(number)
@@ -132,7 +133,7 @@ class _Pairs:
         return grown
 
 
-def _merges(words: Sequence[tuple[str, int]], min_frequency: int):
+def _merges(words: Sequence[tuple[str, int]], min_frequency: int) -> Iterator[str]:
     """Yield new pieces, the best pair's first, as long as a pair comes often enough."""
     pairs = _Pairs(words)
     # Scores only ever fall between two looks at a pair, except those of pairs just made: so the

@@ -23,7 +23,6 @@ from ..wordpiece.files import TOKENIZER_FILES, write_tokenizer_files
 from ..wordpiece.vocabulary import Normalization, Vocabulary
 from .counting import WordCounts, count_words, merge_counts, read_counts, write_counts
 from .merging import train_wordpiece
-from .settings import VocabSettings
 from .stage import VocabRequest
 
 _HELD_OUT_SHARE = 1 / 100

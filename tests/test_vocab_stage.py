@@ -1,0 +1,158 @@
+import gzip
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from bertctl.pipeline.corpus.settings import CorpusSettings
+from bertctl.pipeline.errors import BadInput, OutputRefused
+from bertctl.pipeline.stage.engine import Completion
+from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.vocab.settings import VocabHow, VocabSettings
+from bertctl.pipeline.vocab.stage import VocabRequest, vocab
+from bertctl.pipeline.wordpiece.encode import WordPieceEncoder
+from bertctl.pipeline.wordpiece.files import load_vocabulary
+
+from .corpora import write_corpus
+from .killing import bytes_of, committed_units, kill_when
+
+SETTINGS = VocabSettings(vocab_size=200)
+ENGLISH = "The café's naïve owner, Zoë, sold 42 ﬁne croissants — daily! İstanbul ǅ ß [MASK] ok."
+CHINESE = "北京大学的学生在图书馆读书。他们用Python 3.11写程序，也喝咖啡。"
+
+
+def run(inputs: Path | list[Path], output: Path, **changes: Any) -> Completion:
+    paths = inputs if isinstance(inputs, list) else [inputs]
+    how = VocabHow(workers=changes.pop("workers", 1), chunk_megabytes=changes.pop("chunk", 8))
+    reporter, corpus = changes.pop("reporter", Silent()), changes.pop("corpus", CorpusSettings())
+    request = VocabRequest(
+        inputs=tuple(map(str, paths)), vocab=replace(SETTINGS, **changes), corpus=corpus, how=how
+    )
+    return vocab(request, output, reporter=reporter)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return write_corpus(tmp_path / "corpus")
+
+
+@pytest.mark.parametrize(
+    ("text", "lowercase"), [(ENGLISH, True), (ENGLISH, False), (CHINESE, True)]
+)
+def test_transformers_gives_the_same_ids(tmp_path: Path, text: str, lowercase: bool) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text("\n\n".join([text] * 40 + [text.replace("的", "地").replace("sold", "ate")]))
+    run(source, tmp_path / "out", lowercase=lowercase, min_frequency=1)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    ours = WordPieceEncoder(*load_vocabulary(tmp_path / "out"))
+    # A special token written in the text is ordinary text to us and a special token to them.
+    plain = text.replace("[MASK]", "")
+    framed = [theirs.cls_token_id, *ours.encode_text(plain).tolist(), theirs.sep_token_id]
+    assert theirs(plain)["input_ids"] == framed
+    assert ours.vocabulary.unk_id not in framed
+    vocabulary = (tmp_path / "out" / "vocab.txt").read_text().split("\n")
+    assert vocabulary[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def test_normalisation_is_bert_s(tmp_path: Path) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text("\n\n".join(["Éclair éclair 北京"] * 20))
+    run(source, tmp_path / "lower")
+    run(source, tmp_path / "cased", lowercase=False)
+    run(source, tmp_path / "accents", strip_accents=False)
+    tokens = {
+        name: set((tmp_path / name / "vocab.txt").read_text().split("\n"))
+        for name in ("lower", "cased", "accents")
+    }
+    assert {"eclair", "北", "京"} <= tokens["lower"]
+    assert "北京" not in tokens["lower"]
+    assert {"Éclair", "éclair"} <= tokens["cased"]
+    assert "éclair" in tokens["accents"]
+
+
+@pytest.mark.parametrize("changes", [{"workers": 3}, {"chunk": 0.0004}])
+def test_workers_chunks_paths_order_and_compression_change_no_byte(
+    corpus: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    run(corpus, tmp_path / "one")
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for path in corpus.iterdir():
+        (moved / f"{path.stem}-moved.txt.gz").write_bytes(gzip.compress(path.read_bytes()))
+    run(sorted(moved.iterdir(), reverse=True), tmp_path / "two", **changes)
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_run_continues_to_the_same_bytes(tmp_path: Path, by: signal.Signals) -> None:
+    corpus = write_corpus(tmp_path / "corpus", files=12, per_file=60)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    command = [sys.executable, "-m", "bertctl", "vocab", str(corpus), "--vocab-size", "200"]
+
+    def reached() -> bool:
+        return len(committed_units(killed)) >= 5
+
+    ended = kill_when([*command, "--workers", "1", "-o", str(killed)], reached, by)
+    assert ended.returncode == (-by if by == signal.SIGKILL else 128 + by), ended.stderr
+    # Each of the 12 files gives two units, its piece's and its own.
+    assert 0 < len(committed_units(killed)) < 24
+    assert not (killed / "manifest.json").exists()
+    run(corpus, killed)
+    run(corpus, whole)
+    assert bytes_of(killed) == bytes_of(whole)
+
+
+def test_statistics_are_measured_on_held_out_text(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", files=3, per_file=300)
+    done = run(corpus, tmp_path / "out", vocab_size=90)
+    figures = done.manifest.statistics
+    held_out = figures["held_out"]
+    text = "".join(path.read_text() for path in corpus.iterdir())
+    total = len(text.replace(".", " .").split())
+    assert figures["words"] + held_out["words"] == total
+    assert 0 < held_out["words"] < 0.05 * total
+    assert held_out["unknown_rate"] == 0
+    assert held_out["coverage"] == 1
+    assert 1 < held_out["fertility"] < 4
+    finer = run(corpus, tmp_path / "finer", vocab_size=200)
+    assert finer.manifest.statistics["held_out"]["fertility"] < held_out["fertility"]
+
+
+def test_special_and_unused_tokens_stand_first(corpus: Path, tmp_path: Path) -> None:
+    run(corpus, tmp_path / "out", special_token=("[NAME]",), unused_tokens=2)
+    tokens = (tmp_path / "out" / "vocab.txt").read_text().split("\n")
+    assert tokens[5:8] == ["[NAME]", "[unused0]", "[unused1]"]
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert loaded.convert_tokens_to_ids("[NAME]") == 5
+    assert loaded.tokenize("river [NAME]")[-1] == "[NAME]"
+
+
+def test_vocabulary_smaller_than_the_alphabet_is_refused_with_the_numbers(
+    corpus: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match="smaller than what has to be in it") as refusal:
+        run(corpus, tmp_path / "out", vocab_size=20)
+    assert "--vocab-size" in refusal.value.hint
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_text_that_gives_fewer_tokens_is_said_so(corpus: Path, tmp_path: Path) -> None:
+    warnings: list[str] = []
+
+    class Recording(Silent):
+        def warn(self, text: str) -> None:
+            warnings.append(text)
+
+    run(corpus, tmp_path / "out", vocab_size=5000, reporter=Recording())
+    assert any("not 5,000" in warning for warning in warnings)
+
+
+def test_added_file_is_another_corpus(corpus: Path, tmp_path: Path) -> None:
+    run(corpus, tmp_path / "out")
+    (corpus / "more.txt").write_text("One more document.\n")
+    with pytest.raises(OutputRefused, match=r"more\.txt"):
+        run(corpus, tmp_path / "out")
