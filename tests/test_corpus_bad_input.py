@@ -85,8 +85,8 @@ BAD_RECORDS = {
     "not JSON (more after": b'{"text": "a"} {}',
     "a JSON array": b'["text"]',
     "a JSON number": b"7",
-    "no field 'text' among the record's fields ('body', 'id')": b'{"body": "a", "id": 7}',
-    "among the record's fields (none)": b"{}",
+    "no field 'text' among the fields ('body', 'id')": b'{"body": "a", "id": 7}',
+    "among the fields (none)": b"{}",
     "a JSON number in the field 'text'": b'{"text": 7}',
     "a JSON null in the field 'text'": b'{"text": null}',
     "a JSON true or false in": b'{"text": true}',
@@ -121,7 +121,7 @@ def test_a_record_too_long_to_be_parsed_is_refused_and_the_next_ones_are_read(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(records, "MAX_RECORD_BYTES", 300)
-    monkeypatch.setattr("bertctl.pipeline.corpus.sources.MAX_RECORD_BYTES", 300)
+    monkeypatch.setattr("bertctl.pipeline.corpus.reading.MAX_RECORD_BYTES", 300)
     lines = [json.dumps({"text": text}) for text in ("One.", "x" * 5_000, "Two.")]
     path = write(tmp_path / "a.jsonl", "\n".join(lines).encode())
     assert ", line 2" in refusal(path).message

@@ -19,6 +19,9 @@ class Skipped:
     place: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
 
 @dataclass
 class Faults:
@@ -44,19 +47,21 @@ class Faults:
         hint: str,
         line: int | None = None,
         offset: int | None = None,
+        within: str = "",
     ) -> None:
         """Raise `BadInput`, or count the fault and go on.
 
-        `line` is counted from 1 within the source, `offset` in bytes from the file's beginning.
+        `line` is counted from 1 within the source, `offset` in bytes from the file's beginning;
+        `within` is the place in a file that has neither.
         """
         if self.policy == "stop":
-            message = f"{self._place(line, offset)}: {found}; expected {expected}."
+            message = f"{self._place(line, offset, within)}: {found}; expected {expected}."
             raise BadInput(
                 message, hint=f"{hint} Or leave out what can't be read with --on-bad-input skip."
             )
         self._count += 1
         if len(self._described) < _DESCRIBED:
-            self._described.append(Skipped(self._place(line, offset), found))
+            self._described.append(Skipped(self._place(line, offset, within), found))
 
     def take(self) -> tuple[int, tuple[Skipped, ...]]:
         """Return the number of faults since the last call, and the first few of them."""
@@ -64,13 +69,11 @@ class Faults:
         self._count, self._described = 0, []
         return taken
 
-    def _place(self, line: int | None, offset: int | None) -> str:
-        at = None if offset is None else f"{self.unit} {offset:,}"
-        if line is None:
-            return self.path if at is None else f"{self.path}, {at}"
-        if self._before is None:
-            self._before = (self.lines_before(),)
-        if self._before[0] is None:
-            return self.path if at is None else f"{self.path}, {at}"
-        number = f"{self.path}, line {self._before[0] + line:,}"
-        return number if at is None else f"{number} ({at})"
+    def _place(self, line: int | None, offset: int | None, within: str) -> str:
+        place = f"{self.path}, {within}" if within else self.path
+        if line is not None:
+            if self._before is None:
+                self._before = (self.lines_before(),)
+            if self._before[0] is not None:
+                place += f", line {self._before[0] + line:,}"
+        return place if offset is None else f"{place} ({self.unit} {offset:,})"

@@ -6,10 +6,18 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
-Kind = Literal["text", "jsonl"]
+Kind = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow"]
 Compression = Literal["gz", "zst", "xz", "bz2"]
 
-KINDS: dict[str, Kind] = {".txt": "text", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+STREAMS: dict[str, Kind] = {
+    ".txt": "text",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+}
+"""Read from beginning to end, so each may be compressed as a whole."""
+COLUMNAR: dict[str, Kind] = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".xz": "xz", ".bz2": "bz2"}
 
 
@@ -24,13 +32,19 @@ class Format:
 def format_of(path: str) -> Format | None:
     """Return the format that the name's suffixes say; None for a file that isn't read."""
     suffixes = [suffix.lower() for suffix in PurePath(path).suffixes[-2:]]
-    compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
-    if compression is not None:
-        suffixes.pop()
-    kind = KINDS.get(suffixes[-1]) if suffixes else None
+    if not suffixes:
+        return None
+    compression = COMPRESSIONS.get(suffixes[-1])
+    if compression is None:
+        kind = STREAMS.get(suffixes[-1]) or COLUMNAR.get(suffixes[-1])
+    else:
+        kind = STREAMS.get(suffixes[0]) if len(suffixes) == 2 else None
     return None if kind is None else Format(kind, compression)
 
 
 def what_is_read() -> str:
     """Return one line that lists the suffixes, for messages."""
-    return f"{', '.join(KINDS)}, each also with {', '.join(COMPRESSIONS)}"
+    return (
+        f"{', '.join(COLUMNAR)}, {', '.join(STREAMS)}; the last {len(STREAMS)} also with "
+        f"{', '.join(COMPRESSIONS)}"
+    )

@@ -65,7 +65,7 @@ def read_lines(stream: ByteStream, faults: Faults, *, longest: int) -> Iterator[
     too, so that only a line that is blank from end to end gives an empty string.
     """
     said = False  # whether a piece of the line that goes on was handed out
-    for raw in _raw_lines(stream, longest):
+    for raw in raw_lines(stream, longest):
         for texts, number in _decoded(raw, faults):
             if raw.continues:
                 if texts[0]:
@@ -80,7 +80,8 @@ def read_lines(stream: ByteStream, faults: Faults, *, longest: int) -> Iterator[
             yield Lines(texts, number, joins=joins, continues=False)
 
 
-def _raw_lines(stream: ByteStream, longest: int) -> Iterator[RawLines]:
+def raw_lines(stream: ByteStream, longest: int) -> Iterator[RawLines]:
+    """Yield the lines as bytes, undecoded; a line of more than `longest` bytes in pieces."""
     offset, number, joins, tail = stream.begin, 1, False, b""
     for block in stream:
         end = block.rfind(b"\n")
@@ -128,7 +129,8 @@ def _decoded(raw: RawLines, faults: Faults) -> Iterator[tuple[list[str], int]]:
     """Yield runs of good lines and the number of their first line."""
     if b"\0" not in raw.data:
         try:
-            yield _stripped(raw.data, raw.offset), raw.number
+            text = _decode(raw.data, raw.offset)
+            yield list(map(str.strip, text.split("\n"))), raw.number
             return
         except UnicodeDecodeError:
             pass  # find the lines below
@@ -136,28 +138,10 @@ def _decoded(raw: RawLines, faults: Faults) -> Iterator[tuple[list[str], int]]:
     offset = raw.offset
     number = raw.number
     for number, line in enumerate(raw.data.split(b"\n"), start=raw.number):
-        try:
-            nul = line.find(b"\0")
-            if nul < 0:
-                run += _stripped(line, offset)
-            else:
-                faults.report(
-                    "a NUL byte, as binary files have",
-                    expected="UTF-8 text",
-                    hint="Leave this file out, or convert it to text.",
-                    line=number,
-                    offset=offset + nul,
-                )
-        except UnicodeDecodeError as error:
-            nul = 0
-            faults.report(
-                f"invalid UTF-8 (byte 0x{line[error.start]:02x}: {error.reason})",
-                expected="UTF-8 text",
-                hint="Convert the file, for example with: iconv -f LATIN1 -t UTF-8.",
-                line=number,
-                offset=offset + error.start,
-            )
-        if nul >= 0 and run:
+        text = decoded_line(line, number, offset, faults)
+        if text is not None:
+            run.append(text.strip())
+        elif run:
             yield run, number - len(run)
             run = []
         offset += len(line) + 1
@@ -165,11 +149,33 @@ def _decoded(raw: RawLines, faults: Faults) -> Iterator[tuple[list[str], int]]:
         yield run, number + 1 - len(run)
 
 
-def _stripped(data: bytes, offset: int) -> list[str]:
+def decoded_line(line: bytes, number: int, offset: int, faults: Faults) -> str | None:
+    """Return the text of a line that begins at `offset`; None where it isn't text, reported."""
+    if (nul := line.find(b"\0")) >= 0:
+        faults.report(
+            "a NUL byte, as binary files have",
+            expected="UTF-8 text",
+            hint="Leave this file out, or convert it to text.",
+            line=number,
+            offset=offset + nul,
+        )
+        return None
+    try:
+        return _decode(line, offset)
+    except UnicodeDecodeError as error:
+        faults.report(
+            f"invalid UTF-8 (byte 0x{line[error.start]:02x}: {error.reason})",
+            expected="UTF-8 text",
+            hint="Convert the file, for example with: iconv -f LATIN1 -t UTF-8.",
+            line=number,
+            offset=offset + error.start,
+        )
+        return None
+
+
+def _decode(data: bytes, offset: int) -> str:
     text = data.decode()
-    if offset == 0:
-        text = text.removeprefix(_BYTE_ORDER_MARK)
-    return list(map(str.strip, text.split("\n")))
+    return text.removeprefix(_BYTE_ORDER_MARK) if offset == 0 else text
 
 
 def _character_start(data: bytes, position: int) -> int:

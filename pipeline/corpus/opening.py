@@ -78,10 +78,9 @@ class ByteStream:
             check_unchanged(self._handle, self._file)
             self.cut_off = True
             self._faults.report(
-                str(error),
+                f"{error} near byte {self._handle.tell():,} of {self._file.size:,}",
                 expected="a whole one",
                 hint="Copy or make the archive again.",
-                offset=self._handle.tell(),
             )
         check_unchanged(self._handle, self._file)
 

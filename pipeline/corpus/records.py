@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, cast
 
 from .faults import Faults
@@ -15,7 +16,8 @@ MAX_RECORD_BYTES = 32 << 20
 """A record is parsed in one go: this bounds the memory of a worker."""
 
 _parse = json.JSONDecoder().raw_decode
-_Fault = tuple[str, str, str]
+Fault = tuple[str, str, str]
+"""What was found, what was expected, what to do."""
 
 
 def portions_of_records(
@@ -42,8 +44,8 @@ def portions_of_records(
                 faults.report(found, expected=expected, hint=hint, line=number)
 
 
-def text_of_record(line: str, field: str) -> str | _Fault:
-    """Return the text, or what was found, what was expected and what to do."""
+def text_of_record(line: str, field: str) -> str | Fault:
+    """Return the text of one line, or what is wrong with it."""
     try:
         record, end = _parse(line)
         if end != len(line):
@@ -59,8 +61,8 @@ def text_of_record(line: str, field: str) -> str | _Fault:
     return text_of_field(cast("dict[str, Any]", record), field)
 
 
-def text_of_field(record: dict[str, Any], field: str) -> str | _Fault:
-    """Return a record's text, or what was found, what was expected and what to do."""
+def text_of_field(record: dict[str, Any], field: str) -> str | Fault:
+    """Return the text of one record, or what is wrong with it."""
     text = record.get(field)
     if isinstance(text, str):
         if not text.isascii():
@@ -75,9 +77,17 @@ def text_of_field(record: dict[str, Any], field: str) -> str | _Fault:
         kind = _KINDS.get(type(text), "null")
         hint = "Name another field with --text-field, or mend the record."
         return f"a JSON {kind} in the field {field!r}", "a string", hint
-    fields = ", ".join(repr(name) for name in list(record)[:20]) or "none"
-    hint = "Name the field that holds the text with --text-field."
-    return f"no field {field!r} among the record's fields ({fields})", f"the field {field!r}", hint
+    return no_such_field(record, field)
+
+
+def no_such_field(names: Iterable[str], field: str) -> Fault:
+    """Say that a record, or a table, has no field of this name."""
+    fields = ", ".join(repr(name) for name in islice(names, 20)) or "none"
+    return (
+        f"no field {field!r} among the fields ({fields})",
+        f"the field {field!r}",
+        "Name the field that holds the text with --text-field.",
+    )
 
 
 _KINDS: dict[type, str] = {

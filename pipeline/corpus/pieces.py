@@ -1,0 +1,69 @@
+"""Documents in, pieces out: the units of work that are committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from .documents import Document, Sized, add_digests
+from .faults import Faults, Skipped
+
+
+@dataclass(frozen=True)
+class Piece:
+    """About `chunk_bytes` of whole documents (or parts of a long one)."""
+
+    index: int
+    """0, 1, … within the source."""
+    documents: list[Document]
+    text_bytes: int
+    """UTF-8 bytes of the documents' text."""
+    content: int
+    """`content_digest` of the documents."""
+    source_bytes: int
+    """Bytes of the file that were read for it, compressed as they are: for progress. Over all
+    pieces of all sources they add up to the size of the files."""
+    num_skipped: int
+    """Lines, records or rests of archives that were left out with `--on-bad-input skip`."""
+    skipped: tuple[Skipped, ...]
+    """The first few of them."""
+
+
+class Progress(Protocol):
+    """How far the reading of a source has come."""
+
+    @property
+    def consumed(self) -> int:
+        """Bytes of the file that were read."""
+        ...
+
+
+def pieces_of(
+    documents: Iterable[Sized], progress: Progress, faults: Faults, *, limit: int
+) -> Iterator[Piece]:
+    """Yield pieces that end with the document that reaches `limit` bytes of text.
+
+    A piece is handed out when the next document is there, so that the last one, which may be
+    empty, tells of everything that was read and left out after it.
+    """
+    index = text_bytes = consumed = 0
+    batch: list[Document] = []
+    digests: list[int] = []
+
+    def piece() -> Piece:
+        num_skipped, skipped = faults.take()
+        content = add_digests(digests)
+        read = progress.consumed - consumed
+        return Piece(index, batch, text_bytes, content, read, num_skipped, skipped)
+
+    for document, num_bytes, digest in documents:
+        if text_bytes >= limit:
+            done = piece()
+            yield done
+            index, text_bytes, consumed = index + 1, 0, consumed + done.source_bytes
+            batch, digests = [], []
+        batch.append(document)
+        digests.append(digest)
+        text_bytes += num_bytes
+    yield piece()
