@@ -12,7 +12,8 @@ from typing import NoReturn
 
 import click
 
-from .. import __version__
+from bertctl import __version__
+
 from ..pipeline.errors import BertctlError
 
 # Name → one line of help. A command's module is imported when it is called, never to list it.

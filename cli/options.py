@@ -12,15 +12,14 @@ from ..pipeline.stage.settings import Setting, settings_of
 
 Command = Callable[..., Any]
 Group = TypeVar("Group")
-_NUMBERS = {int: "INTEGER", float: "NUMBER"}
 
 
-class _Value(click.ParamType):
+class _Value(click.ParamType[Any]):
     """A number, or one of the words that may stand for it."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self.name = "|".join((*setting.words, _NUMBERS[setting.type]))
+        self.name = "|".join((*setting.words, "INTEGER" if setting.type is int else "NUMBER"))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read what was typed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,10 @@ import pyarrow as pa
 
 from ..randomness import mixed
 
-Ids = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+Ids = npt.NDArray[np.unsignedinteger]
 Keys = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,7 @@ def gathered(parts: list[TokenisedDocuments]) -> TokenisedDocuments:
     return joined.reordered(np.lexsort((joined.parts, joined.identities)))
 
 
-def _joined(
-    values: npt.NDArray[np.generic], starts: Offsets, stops: Offsets
-) -> npt.NDArray[np.generic]:
+def _joined(values: npt.NDArray[Number], starts: Offsets, stops: Offsets) -> npt.NDArray[Number]:
     """Concatenate values[start:stop] for every pair: long runs, so a copy each is the fast way."""
     pieces = [values[a:b] for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
     return np.concatenate(pieces) if pieces else values[:0]
