@@ -209,7 +209,7 @@ def test_a_wrapped_paragraph_that_is_too_long_is_cut_where_its_lines_ended(tmp_p
     path = tmp_path / "t.txt"
     lines = [f"{n} red blue" for n in range(10, 30)]
     path.write_text("\n".join(lines), encoding="utf-8")
-    documents = documents_in(read_all(path, CorpusSettings(unwrap=True, max_document_bytes=25)))
+    documents = documents_in(read_all(path, CorpusSettings(unwrap=True, max_document_bytes=30)))
     assert [each.text for each in documents] == [
         f"{first} {second}" for first, second in zip(lines[::2], lines[1::2], strict=True)
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Literal
 
 Kind = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow"]
@@ -31,15 +31,18 @@ class Format:
 
 def format_of(path: str) -> Format | None:
     """Return the format that the name's suffixes say; None for a file that isn't read."""
-    suffixes = [suffix.lower() for suffix in PurePath(path).suffixes[-2:]]
-    if not suffixes:
-        return None
-    compression = COMPRESSIONS.get(suffixes[-1])
+    stem, suffix = _split(path.lower())
+    compression = COMPRESSIONS.get(suffix)
     if compression is None:
-        kind = STREAMS.get(suffixes[-1]) or COLUMNAR.get(suffixes[-1])
+        kind = STREAMS.get(suffix) or COLUMNAR.get(suffix)
     else:
-        kind = STREAMS.get(suffixes[0]) if len(suffixes) == 2 else None
+        kind = STREAMS.get(_split(stem)[1])
     return None if kind is None else Format(kind, compression)
+
+
+def _split(path: str) -> tuple[str, str]:
+    # Asked of every file in a directory, where a Path object would cost more than the question.
+    return os.path.splitext(path)  # noqa: PTH122
 
 
 def what_is_read() -> str:

@@ -51,12 +51,12 @@ def list_inputs(
     return tuple(listing.values())
 
 
-def _files_of(named: str) -> Iterable[Path]:
+def _files_of(named: str) -> Iterable[str]:
     path = _absolute(named)
-    if path.is_dir():
+    if Path(path).is_dir():
         return _at_least_one(_walk(path, set()), f"The directory {named}")
     if os.path.lexists(path):
-        if format_of(path.name) is None:
+        if format_of(path) is None:
             raise BadInput(
                 f"{named} has a suffix that is not read; expected {what_is_read()}.",
                 hint="Rename it if it is one of these, or leave it out.",
@@ -70,50 +70,50 @@ def _files_of(named: str) -> Iterable[Path]:
     )
 
 
-def _absolute(path: str) -> Path:
+def _absolute(path: str) -> str:
     # Without resolving links: people find the file again under the name they gave.
-    return Path(os.path.abspath(path))  # noqa: PTH100
+    return os.path.abspath(path)  # noqa: PTH100
 
 
-def _expand(pattern: str) -> Iterator[Path]:
+def _expand(pattern: str) -> Iterator[str]:
     for path in map(_absolute, glob.iglob(pattern, recursive=True)):  # noqa: PTH207
-        if path.is_dir():
+        if Path(path).is_dir():
             # `**` names a directory and its files too; the listing counts a file once.
             yield from _walk(path, set())
-        elif format_of(path.name) is not None:
+        elif format_of(path) is not None:
             yield path
 
 
-def _walk(directory: Path, seen: set[Path]) -> Iterator[Path]:
-    place = directory.resolve()
+def _walk(directory: str, seen: set[Path]) -> Iterator[str]:
+    place = Path(directory).resolve()
     if place in seen:  # a link back up
         return
     seen.add(place)
     try:
-        entries = sorted(directory.iterdir())
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except OSError as error:
         raise BadInput(
             f"{directory} can't be listed: {error.strerror}.", hint="Check its permissions."
         ) from error
-    for path in entries:
-        if path.name.startswith("."):
+    for entry in entries:
+        if entry.name.startswith("."):
             continue
-        if path.is_dir():
-            yield from _walk(path, seen)
-        elif format_of(path.name) is not None:
-            yield path
+        if entry.is_dir():
+            yield from _walk(entry.path, seen)
+        elif format_of(entry.name) is not None:
+            yield entry.path
 
 
-def _at_least_one(paths: Iterable[Path], named: str) -> list[Path]:
+def _at_least_one(paths: Iterable[str], named: str) -> list[str]:
     found = list(paths)
     if not found:
         raise BadInput(f"{named} holds no file that can be read.", hint=_readable_hint())
     return found
 
 
-def _look_at(path: Path) -> tuple[tuple[int, int], InputFile]:
+def _look_at(path: str) -> tuple[tuple[int, int], InputFile]:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116
     except OSError as error:
         raise BadInput(
             f"{path} can't be read: {error.strerror}.", hint="Mend it or leave it out."
@@ -123,7 +123,7 @@ def _look_at(path: Path) -> tuple[tuple[int, int], InputFile]:
             f"{path} isn't a regular file; expected one that can be read again.",
             hint="Write a pipe's output to a file first.",
         )
-    file = InputFile(str(path), found.st_size, found.st_mtime_ns)
+    file = InputFile(path, found.st_size, found.st_mtime_ns)
     return (found.st_dev, found.st_ino), file
 
 
