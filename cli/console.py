@@ -135,6 +135,7 @@ class _Lines:
         self._console, self._name, self._total, self._unit = console, name, total, unit
         self._done = self._begun_with = done
         self._begun = self._said = time.monotonic()
+        self._last_said: float | None = None
         self._figures = ""
 
     def advance(self, amount: float, **figures: float | str) -> None:
@@ -146,11 +147,13 @@ class _Lines:
             self._line()
 
     def finish(self) -> None:
-        """Say how it ended."""
-        self._total = self._done
-        self._line()
+        """Say how it ended, unless that was the last thing said."""
+        if self._last_said != self._done:
+            self._total = self._done
+            self._line()
 
     def _line(self) -> None:
+        self._last_said = self._done
         elapsed = max(time.monotonic() - self._begun, 1e-9)
         rate = (self._done - self._begun_with) / elapsed
         parts = [f"{_scaled(self._done)} {self._unit}", f"{_scaled(rate)} {self._unit}/s"]
