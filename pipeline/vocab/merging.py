@@ -7,21 +7,38 @@ comes most often is merged; of several, the first in the order of the pieces' te
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import BadInput
-from ..wordpiece.vocabulary import CONTINUATION, SPECIAL_TOKENS, check_special_tokens
+from ..wordpiece.vocabulary import (
+    CONTINUATION,
+    MAX_WORD_CHARACTERS,
+    SPECIAL_TOKENS,
+    check_special_tokens,
+)
 from .counting import WordCounts
+from .pairs import PairRow, symbols_of
 
 ALPHABET_COVERAGE = 0.9995
 """Of all characters of the text: Chinese keeps its thousands, and no emoji crowds out a word."""
-Pair = tuple[str, str]
+
+_FLOOR_FACTOR = 8
+
+CodePoints = npt.NDArray[np.uint32]
+Ints = npt.NDArray[np.int64]
+
+
+class Spelled(NamedTuple):
+    """Words as code points (N,), one word after the other; lengths and counts (W,) int64."""
+
+    code_points: CodePoints
+    lengths: Ints
+    counts: Ints
 
 
 def train_wordpiece(
@@ -43,56 +60,37 @@ def train_wordpiece(
         BadInput: the special tokens and the alphabet alone are more than `vocab_size`.
     """
     check_special_tokens(special_tokens)
-    words: list[str] = counted.words.to_pylist()
-    counts: list[int] = counted.counts.to_pylist()
-    alphabet = choose_alphabet(words, counts, limit_alphabet)
-    known = [
-        (word, count)
-        for word, count in zip(words, counts, strict=True)
-        if alphabet.issuperset(word)
-    ]
-    initial = {word[0] for word, _ in known}
-    continuing = {CONTINUATION + character for word, _ in known for character in word[1:]}
+    spelled = spell(counted)
+    alphabet = choose_alphabet(spelled, limit_alphabet)
+    spelled = _only(spelled, alphabet)
+    symbols, characters = _symbols(spelled, alphabet)
     unused = [f"[unused{number}]" for number in range(unused_tokens)]
-    tokens = [
-        *SPECIAL_TOKENS,
-        *special_tokens,
-        *unused,
-        *sorted(initial),
-        *sorted(continuing),
-    ]
+    tokens = [*SPECIAL_TOKENS, *special_tokens, *unused, *characters]
     if len(tokens) > vocab_size:
         raise BadInput(
             f"--vocab-size {vocab_size:,} is smaller than what has to be in it: "
-            f"{len(initial):,} characters, {len(continuing):,} of them again as ## pieces, and "
-            f"{len(tokens) - len(initial) - len(continuing):,} special tokens.",
+            f"{len(alphabet):,} characters, {len(characters) - len(alphabet):,} of them again as "
+            f"## pieces, and {len(tokens) - len(characters):,} special tokens.",
             hint=f"Give --vocab-size {len(tokens):,} or more, or a smaller --limit-alphabet.",
         )
-    taken = set(tokens)
-    for piece in _merges(known, min_frequency):
+    row = PairRow(symbols, len(characters), spelled.lengths, spelled.counts)
+    for piece in _merges(row, characters, min_frequency):
         if len(tokens) == vocab_size:
             break
-        # Two merges may spell the same piece: ab + c and a + bc.
-        if piece not in taken:
-            taken.add(piece)
-            tokens.append(piece)
+        tokens.append(piece)
     return tokens
 
 
-def choose_alphabet(
-    words: Sequence[str], counts: Sequence[int], limit: int | Literal["auto"]
-) -> set[str]:
-    """Return the most frequent characters: `limit` of them, or those that cover 99.95 %."""
-    often: Counter[str] = Counter()
-    for word, count in zip(words, counts, strict=True):
-        for character in word:
-            often[character] += count
-    ranked = sorted(often, key=lambda character: (-often[character], character))
+def choose_alphabet(spelled: Spelled, limit: int | Literal["auto"]) -> CodePoints:
+    """Return the most frequent characters, `limit` or enough for 99.95 % of the text, sorted."""
+    often = np.bincount(spelled.code_points, np.repeat(spelled.counts, spelled.lengths))
+    present = np.flatnonzero(often)
+    ranked = present[np.argsort(-often[present], kind="stable")]
     if limit == "auto":
-        covered = np.cumsum([often[character] for character in ranked])
+        covered = np.cumsum(often[ranked])
         enough = ALPHABET_COVERAGE * covered[-1] if len(covered) else 0
         limit = int(np.searchsorted(covered, enough)) + 1
-    return set(ranked[:limit])
+    return np.sort(ranked[:limit]).astype(np.uint32)
 
 
 def score(count: int) -> int:
@@ -100,69 +98,80 @@ def score(count: int) -> int:
     return count
 
 
-class _Pairs:
-    """Neighbouring pieces, how often they stand together, and in which words."""
-
-    def __init__(self, words: Sequence[tuple[str, int]]) -> None:
-        self.counts: Counter[Pair] = Counter()
-        self.words: dict[Pair, set[int]] = {}
-        self.pieces = [
-            [word[0], *(CONTINUATION + character for character in word[1:])] for word, _ in words
-        ]
-        self.often = [count for _, count in words]
-        for number, pieces in enumerate(self.pieces):
-            for pair in pairwise(pieces):
-                self.counts[pair] += self.often[number]
-                self.words.setdefault(pair, set()).add(number)
-
-    def merge(self, pair: Pair, merged: str) -> set[Pair]:
-        """Write `merged` for `pair` wherever it stands; return the pairs that grew by it."""
-        grown: set[Pair] = set()
-        for number in self.words.pop(pair):
-            pieces, often = self.pieces[number], self.often[number]
-            new = _replaced(pieces, pair, merged)
-            for old in pairwise(pieces):
-                self.counts[old] -= often
-            for fresh in pairwise(new):
-                self.counts[fresh] += often
-                if merged in fresh:
-                    self.words.setdefault(fresh, set()).add(number)
-                    grown.add(fresh)
-            self.pieces[number] = new
-        del self.counts[pair]
-        return grown
+def spell(counted: WordCounts) -> Spelled:
+    """Write counted words as code points."""
+    words = counted.words.to_pylist()
+    code_points = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
+    lengths = np.fromiter(map(len, words), np.int64, len(words))
+    return Spelled(code_points, lengths, counted.counts.to_numpy())
 
 
-def _merges(words: Sequence[tuple[str, int]], min_frequency: int) -> Iterator[str]:
+def _only(spelled: Spelled, alphabet: CodePoints) -> Spelled:
+    """Keep words that WordPiece can cut: all of the alphabet, and not too long."""
+    known = np.isin(spelled.code_points, alphabet)
+    starts = np.cumsum(spelled.lengths) - spelled.lengths
+    num_known = np.add.reduceat(known, starts, dtype=np.int64) if len(starts) else starts
+    keep = (num_known == spelled.lengths) & (spelled.lengths <= MAX_WORD_CHARACTERS)
+    return Spelled(
+        spelled.code_points[np.repeat(keep, spelled.lengths)],
+        spelled.lengths[keep],
+        spelled.counts[keep],
+    )
+
+
+def _symbols(spelled: Spelled, alphabet: CodePoints) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """Return the symbol of each character of the words (N,), and what each symbol is as a piece.
+
+    A character that is ever part of a longer word has two pieces, wherever in the word it stood:
+    other texts hold other words. Most CJK characters and punctuation marks have one.
+    """
+    starts = np.zeros(len(spelled.code_points), bool)
+    starts[np.cumsum(spelled.lengths) - spelled.lengths] = True
+    in_longer = np.repeat(spelled.lengths > 1, spelled.lengths)
+    continuing = np.unique(spelled.code_points[in_longer])
+    symbols = np.where(
+        starts,
+        np.searchsorted(alphabet, spelled.code_points),
+        len(alphabet) + np.searchsorted(continuing, spelled.code_points),
+    )
+    pieces = [chr(each) for each in alphabet.tolist()]
+    pieces += [CONTINUATION + chr(each) for each in continuing.tolist()]
+    return symbols.astype(np.int32), pieces
+
+
+def _merges(row: PairRow, characters: Sequence[str], min_frequency: int) -> Iterator[str]:
     """Yield new pieces, the best pair's first, as long as a pair comes often enough."""
-    pairs = _Pairs(words)
-    # Scores only ever fall between two looks at a pair, except those of pairs just made: so the
-    # heap's top is right once it is confirmed, and otherwise goes back with what it is now.
-    heap = [(-score(count), pair) for pair, count in pairs.counts.items()]
-    heapify(heap)
-    while heap:
-        claimed, pair = heappop(heap)
-        count = pairs.counts.get(pair, 0)
-        if count < min_frequency:
-            continue
-        if -claimed != score(count):
-            heappush(heap, (-score(count), pair))
-            continue
-        merged = pair[0] + pair[1].removeprefix(CONTINUATION)
-        for grown in pairs.merge(pair, merged):
-            heappush(heap, (-score(pairs.counts[grown]), grown))
-        yield merged
+    pieces = list(characters)
+    symbol_of = {piece: symbol for symbol, piece in enumerate(pieces)}
 
+    def ranked(pair: int) -> tuple[int, str, str, int]:
+        left, right = symbols_of(pair)
+        return -score(row.counts[pair]), pieces[left], pieces[right], pair
 
-def _replaced(pieces: list[str], pair: Pair, merged: str) -> list[str]:
-    first, second = pair
-    new: list[str] = []
-    at, last = 0, len(pieces) - 1
-    while at <= last:
-        if at < last and pieces[at] == first and pieces[at + 1] == second:
-            new.append(merged)
-            at += 2
-        else:
-            new.append(pieces[at])
-            at += 1
-    return new
+    # Most pairs are rare: one below the floor stays out of the heap until nothing above is left.
+    floor = 1 + max(row.counts.values(), default=0)
+    while floor > min_frequency:
+        floor = max(min_frequency, floor // _FLOOR_FACTOR)
+        heap = [ranked(pair) for pair, count in row.counts.items() if count >= floor]
+        heapify(heap)
+        while heap:
+            entry = heappop(heap)
+            pair = entry[-1]
+            if row.counts.get(pair, 0) < floor:
+                continue
+            # A pair whose count has fallen since takes its new rank; one that has grown has it.
+            if (now := ranked(pair)) != entry:
+                heappush(heap, now)
+                continue
+            left, right = symbols_of(pair)
+            piece = pieces[left] + pieces[right].removeprefix(CONTINUATION)
+            # Two merges may spell the same piece: ab + c and a + bc.
+            merged = symbol_of.setdefault(piece, len(pieces))
+            is_new = merged == len(pieces)
+            if is_new:
+                pieces.append(piece)
+            for grown in row.merge(pair, merged):
+                if row.counts[grown] >= floor:
+                    heappush(heap, ranked(grown))
+            if is_new:
+                yield piece

@@ -1,0 +1,137 @@
+"""Byte-pair merging over distinct words in numpy: all places of a pair at once.
+
+The words stand in one row of symbols, a border before, between and after them. A merge writes the
+new symbol where the pair's first one stood and drops the second out of the row: so the row is
+linked, each place knows the previous and the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+Symbols = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int32]
+Counts = npt.NDArray[np.int64]
+
+_NONE = -1
+"""Stands in place of a symbol at a border, and where a symbol has been dropped."""
+
+
+def symbols_of(pair: int) -> tuple[int, int]:
+    """Return the two symbols of a pair, which is one number: its halves are theirs."""
+    return pair >> 32, pair & 0xFFFF_FFFF
+
+
+class PairRow:
+    """Words as a row of symbols, and how often each pair of neighbours comes in the text."""
+
+    def __init__(self, symbols: Symbols, num_symbols: int, lengths: Counts, counts: Counts) -> None:
+        """Take all words' symbols (S,), one word after the other, and lengths and counts (W,)."""
+        word = np.repeat(np.arange(len(lengths)), lengths)
+        places = np.arange(1, len(symbols) + 1) + word
+        size = len(symbols) + len(lengths) + 1
+        self._symbol = np.full(size, _NONE, np.int32)
+        self._symbol[places] = symbols
+        self._count = np.zeros(size, np.int64)
+        self._count[places] = counts[word]
+        self._previous = np.arange(-1, size - 1, dtype=np.int32)
+        self._next = np.arange(1, size + 1, dtype=np.int32)
+        # Where each symbol stands, and perhaps stood before a merge took it.
+        by_symbol = places[np.argsort(symbols, kind="stable")].astype(np.int32)
+        num_places = np.bincount(symbols, minlength=num_symbols)
+        starts = np.cumsum(num_places) - num_places
+        self._places: list[Places] = np.split(by_symbol, starts[1:])
+        inside = np.flatnonzero((self._symbol[:-1] != _NONE) & (self._symbol[1:] != _NONE))
+        pairs = _pairs(self._symbol[inside], self._symbol[inside + 1])
+        self.counts = dict(_summed(pairs, self._count[inside]))
+        """How often each pair comes; a pair that no longer comes is not there."""
+
+    def merge(self, pair: int, merged: int) -> list[int]:
+        """Write `merged`, an old symbol or the next free number, wherever a pair stands.
+
+        Returns the pairs that come more often than before: all contain `merged`.
+        """
+        left, right = symbols_of(pair)
+        first, second = self._find(left, right)
+        before, after = self._previous[first], self._next[second]
+        symbol_before, symbol_after = self._symbol[before], self._symbol[after]
+        self._symbol[first] = merged
+        self._symbol[second] = _NONE
+        self._next[first] = after
+        self._previous[after] = first
+        if merged == len(self._places):
+            self._places.append(first)
+        else:
+            self._places[merged] = np.concatenate((self._places[merged], first))
+        # Where two places adjoin, "ab ab", the pair "ba" between them is lost once and that of the
+        # merged is gained once: the left one tells the loss, the right one the gain.
+        has_before, has_after = symbol_before != _NONE, symbol_after != _NONE
+        loses_before = has_before & (self._symbol[before] != _NONE)
+        gains_after = has_after & (self._symbol[after] == symbol_after)
+        new_before = self._symbol[self._previous[first]]
+        count = self._count[first]
+        pairs = (
+            _pairs(symbol_before[loses_before], left),
+            _pairs(right, symbol_after[has_after]),
+            _pairs(new_before[has_before], merged),
+            _pairs(merged, symbol_after[gains_after]),
+        )
+        changes = (-count[loses_before], -count[has_after], count[has_before], count[gains_after])
+        grown = self._change(_summed(np.concatenate(pairs), np.concatenate(changes)))
+        # Of "aaa" an "aa" that overlaps the merged one may have been left in the sum.
+        self.counts.pop(pair, None)
+        return grown
+
+    def _find(self, left: int, right: int) -> tuple[Places, Places]:
+        """Return where a pair's first and second symbol stand; no place is in two pairs."""
+        if len(self._places[left]) <= len(self._places[right]):
+            first = self._places_now(left)
+            second = self._next[first]
+            together = self._symbol[second] == right
+        else:
+            second = self._places_now(right)
+            first = self._previous[second]
+            together = self._symbol[first] == left
+        first, second = first[together], second[together]
+        return _without_overlap(first, second) if left == right else (first, second)
+
+    def _places_now(self, symbol: int) -> Places:
+        places = self._places[symbol]
+        self._places[symbol] = places = places[self._symbol[places] == symbol]
+        return places
+
+    def _change(self, changes: Iterable[tuple[int, int]]) -> list[int]:
+        """Add to the counts of pairs; return those that have more now."""
+        grown: list[int] = []
+        for pair, change in changes:
+            count = self.counts.pop(pair, 0) + change
+            if count:
+                self.counts[pair] = count
+            if change > 0:
+                grown.append(pair)
+        return grown
+
+
+def _without_overlap(first: Places, second: Places) -> tuple[Places, Places]:
+    """Of places in a run, "aaaa", take every other one, from the left."""
+    order = np.argsort(first)
+    first, second = first[order], second[order]
+    index = np.arange(len(first))
+    starts_run = np.ones(len(first), bool)
+    starts_run[1:] = first[1:] != second[:-1]
+    in_run = index - np.maximum.accumulate(np.where(starts_run, index, 0))
+    return first[in_run % 2 == 0], second[in_run % 2 == 0]
+
+
+def _pairs(first: Symbols | int, second: Symbols | int) -> npt.NDArray[np.int64]:
+    return np.asarray(first, np.int64) << 32 | second
+
+
+def _summed(pairs: npt.NDArray[np.int64], counts: Counts) -> Iterable[tuple[int, int]]:
+    """Yield each distinct pair with the sum of its counts, exact below 2^53."""
+    distinct, inverse = np.unique(pairs, return_inverse=True)
+    sums = np.bincount(inverse, counts, len(distinct)).astype(np.int64)
+    return zip(distinct.tolist(), sums.tolist(), strict=True)
