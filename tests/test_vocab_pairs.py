@@ -62,3 +62,14 @@ def test_counts_are_those_of_counting_anew_after_any_merges(
         grown = row.merge(pair, spelling.index(left + right))
         assert {each for each in row.counts if row.counts[each] > before.get(each, 0)} == {*grown}
         words = [merged_in(word, left, right) for word in words]
+
+
+def test_overlapping_pairs_are_merged_from_the_left_however_their_symbol_came_about() -> None:
+    # 4 is written first where 0 1 stood, in the middle, then where 2 3 stood, around it.
+    symbols = np.array([2, 3, 0, 1, 2, 3], np.int32)
+    row = PairRow(symbols, 4, np.array([6], np.int64), np.array([7], np.int64))
+    row.merge(0 << 32 | 1, 4)
+    row.merge(2 << 32 | 3, 4)
+    assert row.counts == {4 << 32 | 4: 14}
+    row.merge(4 << 32 | 4, 5)
+    assert row.counts == {5 << 32 | 4: 7}
