@@ -79,15 +79,17 @@ class Instances:
 def draw_instances(
     batch_size: int, *, max_seq_length: int, vocab_size: int, seed: int
 ) -> Instances:
-    """Draw lengths as shards have them: four fifths full, the rest anything shorter."""
+    """Draw instances with lengths as shards have them: four fifths full, the rest any shorter."""
     generator = torch.Generator().manual_seed(seed)
 
     def integers(low: int, high: int, size: int) -> Tensor:
         return torch.randint(low, high, (size,), generator=generator)
 
+    # Evenly spread rather than drawn: a small batch then has the padding of a large one.
     lengths = torch.full((batch_size,), max_seq_length)
-    short = torch.rand(batch_size, generator=generator) < 0.2
-    lengths[short] = integers(8, max_seq_length, int(short.sum()))
+    short = torch.arange(2, batch_size, 5)
+    shares = (torch.randperm(len(short), generator=generator) + 0.5) / len(short)
+    lengths[short] = (8 + shares * (max_seq_length - 8)).long()
     num_masked = (lengths * 0.15).round().long().clamp(min=1)
     positions = [
         torch.randperm(int(length) - 1, generator=generator)[: int(count)].sort().values + 1
@@ -297,7 +299,7 @@ def main() -> None:
 def report(
     args: argparse.Namespace, seconds: dict[str, list[float]], peaks: dict[str, float]
 ) -> None:
-    """Print a row a contender: median rate and spread, the first's factor over it, share of peak."""
+    """Print a row each: median rate and spread, how much faster the first is, share of peak."""
     config, instances = data(args)
     num_tokens = int(instances.lengths.sum())
     flops = training_step_flops(

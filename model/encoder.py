@@ -56,7 +56,9 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (…, H)."""
-        return F.layer_norm(x, self.bias.shape, self.weight, self.bias, self.eps)
+        # On a processor the kernel itself takes bfloat16 rows and float32 weights.
+        wide = x.to(self.weight.dtype) if x.is_cuda else x
+        return F.layer_norm(wide, self.bias.shape, self.weight, self.bias, self.eps).to(x.dtype)
 
 
 class BertEmbeddings(nn.Module):

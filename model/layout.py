@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from . import varlen
 from .attention import AttentionDropout, Group, attend
 
 
@@ -24,9 +26,22 @@ class Layout:
     """(B,) int64: the row of each sequence's first token, in the order the batch was given"""
     groups: tuple[Group, ...]
     causal: bool
+    cumulative_lengths: Tensor | None
+    """(B + 1,) int32: where each sequence's rows begin, in the order of the rows, and where the
+    last ends; None for a padded batch"""
+    longest: int
 
     def attend(self, qkv: Tensor, *, num_heads: int, dropout: AttentionDropout | None) -> Tensor:
         """Let every token attend to its own sequence's tokens; qkv: (T, 3 · H) → (T, H)."""
+        # The flash kernel has no dropout of probabilities; ours is never silently left out.
+        if self.cumulative_lengths is not None and dropout is None and varlen.supports(qkv):
+            return varlen.attend_varlen(
+                qkv,
+                self.cumulative_lengths,
+                longest=self.longest,
+                num_heads=num_heads,
+                causal=self.causal,
+            )
         return attend(qkv, self.groups, num_heads=num_heads, causal=self.causal, dropout=dropout)
 
     def to(self, device: torch.device) -> Layout:
@@ -35,6 +50,9 @@ class Layout:
             self,
             starts=self.starts.to(device),
             groups=tuple(group.to(device) for group in self.groups),
+            cumulative_lengths=(
+                None if self.cumulative_lengths is None else self.cumulative_lengths.to(device)
+            ),
         )
 
 
@@ -58,7 +76,9 @@ def padded_layout(
         key_mask=None if attention_mask is None else attention_mask.bool(),
     )
     starts = torch.arange(num_sequences, device=device) * length
-    return Layout(starts=starts, groups=(group,), causal=causal)
+    return Layout(
+        starts=starts, groups=(group,), causal=causal, cumulative_lengths=None, longest=length
+    )
 
 
 def packed_layout(sorted_lengths: Tensor, order: Tensor, *, causal: bool) -> Layout:
@@ -66,11 +86,15 @@ def packed_layout(sorted_lengths: Tensor, order: Tensor, *, causal: bool) -> Lay
 
     `sorted_lengths`: (B,) int64; `order`: (B,) int64, which given sequence each of them is.
     """
-    sorted_starts = torch.cumsum(sorted_lengths, 0) - sorted_lengths
-    starts = torch.empty_like(sorted_starts)
-    starts[order] = sorted_starts
+    borders = F.pad(torch.cumsum(sorted_lengths, 0), (1, 0))
+    starts = torch.empty_like(sorted_lengths)
+    starts[order] = borders[:-1]
     return Layout(
-        starts=starts, groups=tuple(_groups(sorted_lengths, sorted_starts)), causal=causal
+        starts=starts,
+        groups=tuple(_groups(sorted_lengths, borders[:-1])),
+        causal=causal,
+        cumulative_lengths=borders.int(),
+        longest=int(sorted_lengths[0]),
     )
 
 

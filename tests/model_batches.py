@@ -31,6 +31,10 @@ class PaddedBatch:
     """-100 where nothing is masked"""
     next_sentence_label: Tensor
 
+    def rows(self, first: int, last: int) -> PaddedBatch:
+        """Some of the sequences."""
+        return PaddedBatch(**{name: column[first:last] for name, column in vars(self).items()})
+
     def padded(self) -> PretrainingBatch:
         """The same for our models, padding kept."""
         masked_rows = (self.labels.reshape(-1) != -100).nonzero().squeeze(1)

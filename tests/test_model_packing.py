@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from bertctl.model import varlen
 from bertctl.model.config import BertConfig
 from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.tokens import Tokens, pack_tokens, pad_tokens
@@ -52,6 +58,24 @@ def test_packed_gradients_equal_padded_gradients() -> None:
     ):
         torch.testing.assert_close(
             one.grad, other.grad, rtol=1e-9, atol=1e-10, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("micro_batch_size", [1, 8])
+def test_gradient_does_not_depend_on_how_the_batch_is_cut(micro_batch_size: int) -> None:
+    batch = padded_batch(LENGTHS)
+    counts = (batch.labels != -100).sum(1)
+    assert len(set(counts.tolist())) > 2  # unequal numbers of masked tokens, or this proves little
+    num_masked = int(counts.sum())
+    whole, cut = build(torch.float64), build(torch.float64)
+    sums = whole(batch.packed())
+    (sums.mlm_loss_sum / num_masked + sums.nsp_loss_sum / len(LENGTHS)).backward()
+    for first in range(0, len(LENGTHS), micro_batch_size):
+        sums = cut(batch.rows(first, first + micro_batch_size).packed())
+        (sums.mlm_loss_sum / num_masked + sums.nsp_loss_sum / len(LENGTHS)).backward()
+    for (name, one), other in zip(whole.named_parameters(), cut.parameters(), strict=True):
+        torch.testing.assert_close(
+            one.grad, other.grad, rtol=0, atol=1e-10, msg=lambda m, n=name: f"{n}: {m}"
         )
 
 
@@ -130,3 +154,37 @@ def test_impossible_packing_is_refused(num_tokens: int, lengths: list[int]) -> N
         pack_tokens(
             torch.ones(num_tokens, dtype=torch.int64), torch.tensor(lengths, dtype=torch.int64)
         )
+
+
+def test_flash_kernel_is_handed_every_sequence_as_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Stands in for torch.nn.attention.varlen.varlen_attn, which has no kernel for processors.
+    def varlen_attn(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        cu_seq_q: Tensor,
+        cu_seq_k: Tensor,
+        max_q: int,
+        max_k: int,
+        *,
+        window_size: tuple[int, int],
+    ) -> Tensor:
+        assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
+        assert max_q == max_k == int(cu_seq_q.diff().max())
+        parts = [
+            F.scaled_dot_product_attention(
+                *(each[begin:end].transpose(0, 1) for each in (query, key, value)),
+                is_causal=window_size == (-1, 0),
+            ).transpose(0, 1)
+            for begin, end in itertools.pairwise(cu_seq_q.tolist())
+        ]
+        return torch.cat(parts)
+
+    model = build(torch.float64)
+    packed = padded_batch(LENGTHS).packed().tokens
+    causal = dataclasses.replace(packed, layout=dataclasses.replace(packed.layout, causal=True))
+    expected = [model.logits(tokens)[0] for tokens in (packed, causal)]
+    monkeypatch.setattr(varlen, "varlen_attn", varlen_attn)
+    monkeypatch.setattr(varlen, "supports", lambda _: True)
+    for tokens, logits in zip((packed, causal), expected, strict=True):
+        torch.testing.assert_close(model.logits(tokens)[0], logits, rtol=0, atol=1e-10)
