@@ -1,0 +1,133 @@
+"""`bertctl finetune`: labelled files and an encoder turned into a model for a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from ..stage.engine import Completion, Finished, Site, complete
+from ..stage.recipe import Recipe, resolved
+from ..stage.report import Reporter
+from ..stage.settings import check_settings
+from ..training.settings import NumericsSettings
+from .columns import Columns, choose_columns
+from .examples import Examples, label_names, read_examples
+from .rows import read_table
+from .settings import FinetuneHow, FinetuneSettings
+from .starting_point import StartingPoint, open_starting_point
+
+STAGE = "finetune"
+FORMAT_VERSION = 1
+_OWNS = ("model/*", "metrics.json", "predictions-*.jsonl", "log/seed-*.jsonl")
+
+
+@dataclass(frozen=True)
+class FinetuneRequest:
+    """Everything `bertctl finetune` was asked for; `model` is a directory or `random:SIZE`."""
+
+    model: str
+    train: Path
+    validation: Path | None = None
+    test: Path | None = None
+    vocab: Path | None = None
+    settings: FinetuneSettings = field(default_factory=FinetuneSettings)
+    numerics: NumericsSettings = field(default_factory=NumericsSettings)
+    how: FinetuneHow = field(default_factory=FinetuneHow)
+    should_stop: Callable[[], bool] = lambda: False
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The labelled files by the name of their part."""
+        files = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: path for name, path in files.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class Material:
+    """The labelled files, read and checked, and the model to start from."""
+
+    columns: Columns
+    examples: Mapping[str, Examples]
+    """By the name of the part; rows with an ignored label are still among them."""
+    labels: tuple[str, ...]
+    """In the order of their ids."""
+    label_ids: Mapping[str, list[int]]
+    start: StartingPoint
+    keeps_head: bool
+    """Whether the model was fitted to these very labels before, so that it goes on with them."""
+
+
+def finetune(
+    request: FinetuneRequest, output: Path, *, reporter: Reporter, force: bool = False
+) -> Completion:
+    """Bring `output` to the model and results that `request` describes, going on where it stopped.
+
+    Raises:
+        BadInput: a setting, a row or the model can't be used.
+        OutputRefused: `output` isn't ours, is in use or was made by another recipe.
+        Stopped: someone asked for it; the last step is kept.
+    """
+    check_settings(request.settings, request.numerics, request.how)
+    material = _material(request)
+    columns, start = material.columns, material.start
+    recipe = Recipe(
+        stage=STAGE,
+        format_version=FORMAT_VERSION,
+        what={
+            **resolved(request.settings),
+            "text_column": columns.text,
+            "text_pair_column": columns.text_pair,
+            "label_column": columns.label,
+        },
+        earlier={
+            "model": start.fingerprint,
+            "vocab": start.vocabulary.fingerprint(start.normalization),
+            **{name: each.table.fingerprint for name, each in material.examples.items()},
+        },
+        numerics=resolved(request.numerics),
+        owns=_OWNS,
+    )
+    work = partial(_work, request=request, material=material)
+    return complete(recipe, output, work, reporter=reporter, force=force)
+
+
+def _material(request: FinetuneRequest) -> Material:
+    """Read and check everything that can be wrong before there is work to do.
+
+    Nothing is written yet: whoever mends a row repeats the same command.
+    """
+    settings = request.settings
+    tables = {name: read_table(path) for name, path in request.files.items()}
+    columns = choose_columns(tables["train"], settings)
+    examples = {
+        name: read_examples(
+            table, columns, ignore_label=settings.ignore_label, labelled=name != "test"
+        )
+        for name, table in tables.items()
+    }
+    labels = label_names(examples["train"])
+    start = open_starting_point(
+        request.model,
+        request.vocab,
+        max_seq_length=settings.max_seq_length,
+        pairs=columns.text_pair is not None,
+    )
+    keeps_head = sorted(start.label_names) == sorted(labels)
+    labels = start.label_names if keeps_head else labels
+    return Material(
+        columns=columns,
+        examples=examples,
+        labels=labels,
+        label_ids={name: each.label_ids(labels) for name, each in examples.items()},
+        start=start,
+        keeps_head=keeps_head,
+    )
+
+
+def _work(site: Site, request: FinetuneRequest, material: Material) -> Finished:
+    # torch takes a second to import: only a run that has work to do pays for it.
+    from .run import run
+
+    return run(site, request, material)

@@ -1,0 +1,182 @@
+"""Where fine-tuning starts: somebody's model, or random weights of a size, and the vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...model.config import SIZES, BertConfig
+from ..errors import BadInput
+from ..stage.earlier import open_earlier
+from ..stage.files import FileRecord, fingerprint_of, read_json
+from ..stage.manifest import RECIPE, Manifest
+from ..training.model_layout import CONFIG, MODEL, TOKENIZER_FILES, WEIGHTS, model_directory
+from ..wordpiece.vocabulary import Normalization, Vocabulary
+
+RANDOM = "random:"
+_CHECKPOINT = "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """A model that can be started from, checked as far as that goes without reading weights."""
+
+    directory: Path | None
+    """Where its files stand; None for random weights."""
+    config: BertConfig
+    content: Mapping[str, Any]
+    """All that its config.json says, labels included; nothing for random weights."""
+    files: Mapping[str, FileRecord]
+    """Its configuration and weights, as they are or as their maker recorded them."""
+    vocabulary: Vocabulary
+    normalization: Normalization
+
+    @property
+    def fingerprint(self) -> str:
+        """The identity of shape and weights, wherever the files stand."""
+        if self.directory is None:
+            return fingerprint_of(["random", self.config.to_dict()])
+        return fingerprint_of({name: each.sha256 for name, each in self.files.items()})
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels it was fitted to before, in the order of its scores; none if it wasn't."""
+        names = self.content.get("id2label") or {}
+        try:
+            return tuple(names[str(id)] for id in range(len(names)))
+        except (KeyError, TypeError):
+            return ()
+
+    def verify(self) -> None:
+        """Raise `BadInput` where a file isn't what its maker recorded."""
+        for name, expected in self.files.items():
+            assert self.directory is not None
+            if FileRecord.of(self.directory / name) != expected:
+                raise BadInput(
+                    f"{self.directory / name} is damaged: its checksum isn't the one recorded when "
+                    "it was written.",
+                    hint="Copy it again, or make it again with --force.",
+                )
+
+
+def open_starting_point(
+    model: str, vocab: Path | None, *, max_seq_length: int, pairs: bool
+) -> StartingPoint:
+    """Find what `--model` names: `random:SIZE`, a run, a checkpoint or any BERT directory.
+
+    Raises:
+        BadInput: it isn't there or isn't finished, can't be computed, or doesn't fit `vocab` or
+            the sequences: up to `max_seq_length` tokens, of two segments if `pairs`.
+    """
+    start = _random(model, vocab) if model.startswith(RANDOM) else _stored(Path(model), vocab)
+    config = start.config
+    if len(start.vocabulary) > config.vocab_size:
+        raise BadInput(
+            f"The vocabulary has {len(start.vocabulary):,} tokens, the model {model} knows "
+            f"{config.vocab_size:,}.",
+            hint="A model goes with the vocabulary it was trained with.",
+        )
+    if max_seq_length > config.max_position_embeddings:
+        raise BadInput(
+            f"--max-seq-length is {max_seq_length}; the model {model} reads at most "
+            f"{config.max_position_embeddings} tokens.",
+            hint=f"Give --max-seq-length {config.max_position_embeddings} or less.",
+        )
+    if pairs and config.type_vocab_size < 2:
+        raise BadInput(
+            f"The model {model} can't tell two texts apart: its type_vocab_size is 1.",
+            hint="Leave out --text-pair-column, or start from another model.",
+        )
+    return start
+
+
+def _random(model: str, vocab: Path | None) -> StartingPoint:
+    size = model.removeprefix(RANDOM)
+    if size not in SIZES:
+        raise BadInput(
+            f"--model is {model!r}; expected {RANDOM} and one of {', '.join(SIZES)}.",
+            hint=f"For example {RANDOM}tiny.",
+        )
+    if vocab is None:
+        raise BadInput(
+            f"--model {model} has no vocabulary of its own.",
+            hint="Name one with --vocab: made by `bertctl vocab`, or any BERT directory.",
+        )
+    vocabulary, normalization = _load_vocabulary(vocab)
+    config = replace(SIZES[size], vocab_size=len(vocabulary), pad_token_id=vocabulary.pad_id)
+    return StartingPoint(None, config, {}, {}, vocabulary, normalization)
+
+
+def _stored(path: Path, vocab: Path | None) -> StartingPoint:
+    if not path.is_dir():
+        raise BadInput(
+            f"--model {path}: there is no such directory.",
+            hint=f"Name a pretrain run, a checkpoint or a BERT directory, or {RANDOM}tiny.",
+        )
+    directory = model_directory(path)
+    files = _recorded(path)
+    for name in (CONFIG, WEIGHTS):
+        if not (directory / name).is_file():
+            raise BadInput(
+                f"{directory} has no {name}; expected a model in Hugging Face's layout.",
+                hint="Name a finished pretrain run, one of its checkpoints, or a BERT directory.",
+            )
+    content = read_json(directory / CONFIG)
+    if content is None:
+        raise BadInput(f"{directory / CONFIG} isn't a JSON object.", hint="Fetch the file again.")
+    try:
+        config = BertConfig.from_dict(content)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{directory / CONFIG}: {error}.") from error
+    vocabulary, normalization = _vocabulary(directory, vocab)
+    return StartingPoint(
+        directory=directory,
+        config=config,
+        content=content,
+        files=files or {name: FileRecord.of(directory / name) for name in (CONFIG, WEIGHTS)},
+        vocabulary=vocabulary,
+        normalization=normalization,
+    )
+
+
+def _recorded(path: Path) -> dict[str, FileRecord]:
+    """Return what a run's manifest or a checkpoint says of its model; nothing for a bare model.
+
+    Raises:
+        BadInput: the run isn't finished, or it is another stage's.
+    """
+    if (path / RECIPE).exists():
+        manifest = Manifest.read(path)
+        fitted_before = manifest is not None and manifest.recipe.stage == "finetune"
+        earlier = open_earlier(path, "finetune" if fitted_before else "pretrain")
+        files = earlier.manifest.files
+        return {name: files[f"{MODEL}/{name}"] for name in (CONFIG, WEIGHTS)}
+    checkpoint = read_json(path / _CHECKPOINT)
+    if checkpoint is None:
+        return {}
+    recorded = checkpoint["files"]
+    return {name: FileRecord(**recorded[f"{MODEL}/{name}"]) for name in (CONFIG, WEIGHTS)}
+
+
+def _vocabulary(directory: Path, vocab: Path | None) -> tuple[Vocabulary, Normalization]:
+    """Read the model's own vocabulary, or `vocab` where it has none."""
+    if vocab is None:
+        return _load_vocabulary(directory)
+    given = _load_vocabulary(vocab)
+    if any((directory / name).exists() for name in TOKENIZER_FILES):
+        own = _load_vocabulary(directory)
+        if own[0].fingerprint(own[1]) != given[0].fingerprint(given[1]):
+            raise BadInput(
+                f"{vocab} isn't the vocabulary that {directory} was trained with.",
+                hint="Leave --vocab out: the model has its own.",
+            )
+    return given
+
+
+def _load_vocabulary(path: Path) -> tuple[Vocabulary, Normalization]:
+    # With its files come the tokenizers, which help and usage errors do without.
+    from ..wordpiece.files import load_vocabulary
+
+    return load_vocabulary(path)
