@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -41,7 +42,7 @@ def test_sentences_hold_every_visible_character_of_the_document_in_order(text, l
 def test_every_character_of_unicode_comes_through():
     for start in range(0, 0x110000, 0x400):
         block = "".join(
-            f"a{chr(code)}b. {chr(code)} "
+            f"a{chr(code)}b. {chr(code)} B{chr(code)}. "
             for code in range(start, start + 0x400)
             if unicodedata.category(chr(code)) != "Cs"
         )
@@ -79,6 +80,15 @@ def test_sentences_end_where_a_reader_ends_them(language, text, expected):
     assert split_sentences(text, language=language) == expected
 
 
+@pytest.mark.parametrize("space", "\x85\xa0\u1680\u2003\u2028\u202f\u3000")
+def test_wide_spaces_are_spaces(space):
+    # sentencex alone panics at the first of these full stops.
+    narrow = "B . So he left. It was » 7 . Good."
+    found = split_sentences(narrow.replace(" ", space), language="en")
+    assert [each.replace(space, " ") for each in found] == split_sentences(narrow, language="en")
+    assert len(found) > 2
+
+
 def test_long_paragraphs_are_cut_at_sentences_and_lose_nothing():
     text = "".join(f"Sentence {n} says something. " for n in range(20_000)).strip()
     found = split_sentences(text, language="en")
@@ -96,8 +106,15 @@ def test_many_paragraphs_beyond_the_size_of_a_call_lose_no_break():
 
 
 def test_text_that_sentencex_returns_changed_is_kept_as_it_is(monkeypatch):
+    expected = ["One. Two.", "Three."]
     monkeypatch.setattr(sentences, "segment", lambda language, text: [text[:-1]])
-    assert split_sentences("One. Two.\nThree.", language="en") == ["One. Two.", "Three."]
+    assert split_sentences("One. Two.\nThree.", language="en") == expected
+    monkeypatch.setattr(
+        sentences,
+        "segment",
+        lambda language, text: re.split("(\n\n)", text.replace("T", "")),
+    )
+    assert split_sentences("One. Two.\nThree.", language="en") == expected
 
 
 def test_text_taken_for_settled_is_not_cut_by_sentencex_either():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 
 from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -19,6 +19,11 @@ _CALL_BYTES = 9_000
 """sentencex 1.0.32 cuts a text every 10 KiB by itself, and may lose a break there."""
 
 _WINDOW_CHARACTERS = 8_000
+
+_COMMON_WIDE_SPACES = "\xa0\u3000\u2009\u202f"
+_WIDE_SPACE = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+"""White space of more than one byte."""
+
 _BREAK = "\n\n"
 """sentencex ends a sentence here, and hands the break out as a string of its own."""
 
@@ -87,7 +92,7 @@ def _call(group: list[str], language: str) -> Iterator[list[str]]:
         yield list(_in_windows(group[0], language))
         return
     text = _BREAK.join(group)
-    sentences = segment(language, text)
+    sentences = _segment(text, language)
     breaks = [-1, *(at for at, each in enumerate(sentences) if each == _BREAK), len(sentences)]
     if len(breaks) == len(group) + 1 and "".join(sentences) == text:
         for before, after in pairwise(breaks):
@@ -111,8 +116,25 @@ def _in_windows(paragraph: str, language: str) -> Iterator[str]:
 
 
 def _lossless(text: str, language: str) -> list[str]:
-    sentences = segment(language, text)
+    sentences = _segment(text, language)
     return _closed(sentences) if "".join(sentences) == text else [text]
+
+
+def _segment(text: str, language: str) -> list[str]:
+    """Call sentencex, which panics at a wide space before a full stop, as in `B\u3000.`."""
+    if any(space in text for space in _COMMON_WIDE_SPACES):
+        return _with_narrow_spaces(text, language)
+    try:
+        return segment(language, text)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # it has no name that can be imported
+            raise
+        return _with_narrow_spaces(text, language)
+
+
+def _with_narrow_spaces(text: str, language: str) -> list[str]:
+    ends = list(accumulate(map(len, segment(language, _WIDE_SPACE.sub(" ", text))), initial=0))
+    return [text[start:end] for start, end in pairwise(ends)]
 
 
 def _closed(sentences: list[str]) -> list[str]:
