@@ -472,3 +472,22 @@ def test_checkpoint_that_is_not_what_was_recorded_is_refused(
     with pytest.raises(BadInput, match="is damaged"):
         finetune(request(task, model=tmp_path / "copy"), tmp_path / "out", reporter=Silent())
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_dropout_is_the_model_s_own_unless_another_is_given(
+    task: Path, start: Path, tmp_path: Path
+) -> None:
+    short = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-2}
+    for name, prob in (("own", None), ("none", 0.0), ("much", 0.4)):
+        asked = request(task, model=start, dropout_prob=prob, **short)
+        finetune(asked, tmp_path / name, reporter=Silent())
+    models = {
+        name: bytes_of(tmp_path / name)["model/model.safetensors"]
+        for name in ("own", "none", "much")
+    }
+    assert len(set(models.values())) == 3
+    configs = {
+        name: json.loads((tmp_path / name / "model" / "config.json").read_text()) for name in models
+    }
+    assert configs["much"]["hidden_dropout_prob"] == 0.4
+    assert configs["none"]["attention_probs_dropout_prob"] == 0

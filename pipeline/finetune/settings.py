@@ -43,6 +43,12 @@ class FinetuneSettings:
     max_seq_length: int = setting(
         128, "Most tokens of a text or a pair, special ones included; the rest is cut.", minimum=8
     )
+    dropout_prob: float | None = setting(
+        None,
+        "Share of units and of attention dropped; the model's own if not given.",
+        minimum=0,
+        maximum=0.99,
+    )
     seeds: int = setting(1, "Runs, each with a seed of its own; one alone may be luck.", minimum=1)
     seed: int = setting(
         12345, "The first run's seed: keys new weights, order and dropout.", minimum=0

@@ -113,7 +113,7 @@ def _material(request: FinetuneRequest) -> Material:
         request.vocab,
         max_seq_length=settings.max_seq_length,
         pairs=columns.text_pair is not None,
-    )
+    ).dropping(settings.dropout_prob)
     keeps_head = sorted(start.label_names) == sorted(labels)
     labels = start.label_names if keeps_head else labels
     return Material(

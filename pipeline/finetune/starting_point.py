@@ -49,6 +49,13 @@ class StartingPoint:
         except (KeyError, TypeError):
             return ()
 
+    def dropping(self, prob: float | None) -> StartingPoint:
+        """Return the same start with other dropout; None keeps the model's own."""
+        if prob is None:
+            return self
+        config = replace(self.config, hidden_dropout_prob=prob, attention_probs_dropout_prob=prob)
+        return replace(self, config=config)
+
     def verify(self) -> None:
         """Raise `BadInput` where a file isn't what its maker recorded."""
         for name, expected in self.files.items():
