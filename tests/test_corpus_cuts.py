@@ -8,7 +8,6 @@ import os
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from unittest import mock
 
 import pytest
@@ -43,6 +42,11 @@ ALPHABET = [
 ]
 TEXTS = st.lists(st.sampled_from(ALPHABET), max_size=40).map("".join)
 LAYOUTS = st.sampled_from(["blank-line", "line", "file"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("corpus")
 
 
 def corpus_digest(pieces: list[Piece]) -> int:
@@ -90,14 +94,16 @@ def wrapped(lines: list[str]) -> str:
 )
 @settings(max_examples=400, deadline=None)
 @example(text="a\n \n\n\t\nb\n", layout="blank-line", unwrap=True, chunk_bytes=1, bom=False)
-def test_every_cut_gives_the_documents_of_the_whole_text(text, layout, unwrap, chunk_bytes, bom):
+def test_every_cut_gives_the_documents_of_the_whole_text(
+    folder, text, layout, unwrap, chunk_bytes, bom
+):
     unwrap = unwrap and layout != "line"
     corpus = CorpusSettings(documents=layout, unwrap=unwrap)
     data = (b"\xef\xbb\xbf" if bom else b"") + text.encode()
     if not data:
         return
-    with TemporaryDirectory() as folder, small_blocks(1 + chunk_bytes % 7):
-        path = Path(folder) / "t.txt"
+    with small_blocks(1 + chunk_bytes % 7):
+        path = folder / "t.txt"
         path.write_bytes(data)
         pieces = read_all(path, corpus, chunk_bytes)
     assert [each.text for each in documents_in(pieces)] == reference_documents(
@@ -120,21 +126,20 @@ def test_every_cut_gives_the_documents_of_the_whole_text(text, layout, unwrap, c
 )
 @settings(max_examples=400, deadline=None)
 def test_parts_of_long_documents_do_not_depend_on_how_the_file_was_cut(
-    text, layout, unwrap, max_bytes, sizes
+    folder, text, layout, unwrap, max_bytes, sizes
 ):
     unwrap = unwrap and layout != "line"
     corpus = CorpusSettings(documents=layout, unwrap=unwrap, max_document_bytes=max_bytes)
     whole = CorpusSettings(documents=layout, unwrap=unwrap)
     if not text:
         return
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "t.txt"
-        path.write_bytes(text.encode())
-        plain = documents_in(read_all(path, corpus))
-        chunk_bytes, block_bytes = sizes
-        with small_blocks(block_bytes):
-            assert documents_in(read_all(path, corpus, chunk_bytes)) == plain
-        uncut = documents_in(read_all(path, whole))
+    path = folder / "t.txt"
+    path.write_bytes(text.encode())
+    plain = documents_in(read_all(path, corpus))
+    chunk_bytes, block_bytes = sizes
+    with small_blocks(block_bytes):
+        assert documents_in(read_all(path, corpus, chunk_bytes)) == plain
+    uncut = documents_in(read_all(path, whole))
     assert all(len(each.text.encode()) <= max_bytes for each in plain)
     assert all(line and line == line.strip() for each in plain for line in each.text.split("\n"))
     starts = [place for place, each in enumerate(plain) if each.part == 0] + [len(plain)]
@@ -178,18 +183,19 @@ def test_a_compressed_file_gives_the_documents_of_the_plain_one(tmp_path, suffix
     escaped=st.booleans(),
 )
 @settings(max_examples=200, deadline=None)
-def test_each_record_is_a_document_however_the_file_is_cut(texts, chunk_bytes, max_bytes, escaped):
+def test_each_record_is_a_document_however_the_file_is_cut(
+    folder, texts, chunk_bytes, max_bytes, escaped
+):
     lines = [json.dumps({"n": 1, "body": text}, ensure_ascii=escaped) for text in texts]
     corpus = CorpusSettings(text_field="body")
     parts = CorpusSettings(text_field="body", max_document_bytes=max_bytes)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "t.jsonl"
-        path.write_bytes("\r\n \n".join(lines).encode())
-        whole = documents_in(read_all(path, corpus))
-        cut = documents_in(read_all(path, parts))
-        with small_blocks(1 + chunk_bytes % 9):
-            assert documents_in(read_all(path, corpus, chunk_bytes)) == whole
-            assert documents_in(read_all(path, parts, chunk_bytes)) == cut
+    path = folder / "t.jsonl"
+    path.write_bytes("\r\n \n".join(lines).encode())
+    whole = documents_in(read_all(path, corpus))
+    cut = documents_in(read_all(path, parts))
+    with small_blocks(1 + chunk_bytes % 9):
+        assert documents_in(read_all(path, corpus, chunk_bytes)) == whole
+        assert documents_in(read_all(path, parts, chunk_bytes)) == cut
     expected = ["\n".join(filter(None, map(str.strip, text.split("\n")))) for text in texts]
     assert [document.text for document in whole] == [text for text in expected if text]
     assert visible("".join(part.text for part in cut)) == visible("".join(expected))
@@ -237,17 +243,20 @@ def test_identity_and_digest_follow_the_content_and_nothing_else(tmp_path):
 
 @given(num_documents=st.integers(1, 50), chunk_bytes=st.integers(1, 300))
 @settings(max_examples=60, deadline=None)
-def test_the_first_documents_of_the_listing_are_the_same_for_any_cut(num_documents, chunk_bytes):
+def test_the_first_documents_of_the_listing_are_the_same_for_any_cut(
+    folder, num_documents, chunk_bytes
+):
     corpus = CorpusSettings(max_documents=num_documents, max_document_bytes=16)
-    with TemporaryDirectory() as folder:
-        for name, count in (("b.txt", 7), ("a.jsonl", 5), ("c.txt.gz", 20)):
-            texts = [f"{name} document {n}." * (1 + n % 3) for n in range(count)]
-            data = "\n\n".join(
-                json.dumps({"text": text}) if "jsonl" in name else text for text in texts
-            ).encode()
-            (Path(folder) / name).write_bytes(gzip.compress(data) if "gz" in name else data)
-        few = documents_in(read_all(folder, corpus, chunk_bytes))
-        all_of_them = documents_in(read_all(folder, CorpusSettings(max_document_bytes=16)))
+    corpus_folder = folder / "first"
+    corpus_folder.mkdir(exist_ok=True)
+    for name, count in (("b.txt", 7), ("a.jsonl", 5), ("c.txt.gz", 20)):
+        texts = [f"{name} document {n}." * (1 + n % 3) for n in range(count)]
+        data = "\n\n".join(
+            json.dumps({"text": text}) if "jsonl" in name else text for text in texts
+        ).encode()
+        (corpus_folder / name).write_bytes(gzip.compress(data) if "gz" in name else data)
+    few = documents_in(read_all(corpus_folder, corpus, chunk_bytes))
+    all_of_them = documents_in(read_all(corpus_folder, CorpusSettings(max_document_bytes=16)))
     assert few == all_of_them[: len(few)]
     assert sum(document.part == 0 for document in few) == min(num_documents, 32)
     assert len(few) == len(all_of_them) or all_of_them[len(few)].part == 0
@@ -261,26 +270,23 @@ def test_the_first_documents_of_the_listing_are_the_same_for_any_cut(num_documen
     layout=st.sampled_from(["blank-line", "line"]),
 )
 @settings(max_examples=100, deadline=None)
-def test_boundaries_never_go_back_and_neighbours_agree(text, unwrap, layout):
+def test_boundaries_never_go_back_and_neighbours_agree(folder, text, unwrap, layout):
     data = "".join(text).encode()
     size = len(data)
     pattern = boundary_pattern("text", CorpusSettings(unwrap=unwrap, documents=layout))
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "t.txt"
-        path.write_bytes(data)
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            found = [
-                first_boundary(handle, at, size=size, pattern=pattern) for at in range(size + 1)
-            ]
-            with mock.patch.object(boundaries, "_WINDOW_BYTES", 110):
-                for at in range(size + 1):
-                    assert first_boundary(handle, at, size=size, pattern=pattern) == found[at]
-                    for end in range(at + 1, size + 1, 13):
-                        inside = first_boundary(handle, at, size=size, pattern=pattern, before=end)
-                        assert inside == found[at] or (inside is None and found[at] == found[end])
-        finally:
-            os.close(handle)
+    path = folder / "t.txt"
+    path.write_bytes(data)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        found = [first_boundary(handle, at, size=size, pattern=pattern) for at in range(size + 1)]
+        with mock.patch.object(boundaries, "_WINDOW_BYTES", 110):
+            for at in range(size + 1):
+                assert first_boundary(handle, at, size=size, pattern=pattern) == found[at]
+                for end in range(at + 1, size + 1, 13):
+                    inside = first_boundary(handle, at, size=size, pattern=pattern, before=end)
+                    assert inside == found[at] or (inside is None and found[at] == found[end])
+    finally:
+        os.close(handle)
     assert found == sorted(found)
     assert all(boundary >= position for position, boundary in enumerate(found))
     assert all(boundary in (0, size) or data[boundary - 1] == 0x0A for boundary in found)

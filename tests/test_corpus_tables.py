@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.feather
@@ -23,6 +22,11 @@ from .corpus_files import PACKERS, documents_in, read_all
 
 TEXT = st.lists(st.sampled_from([*'",\t\naé ', "\r\n", "中。", "\n\n"]), max_size=9).map("".join)
 TEXTS = st.lists(TEXT, min_size=1, max_size=30)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("corpus")
 
 
 def delimited(texts: list[str], separator: str, *, line_end: str = "\n") -> bytes:
@@ -68,17 +72,18 @@ KINDS = ["csv", "tsv", "parquet", "dictionary", "arrow", "stream", "feather"]
     chunk_bytes=st.integers(1, 900),
     max_bytes=st.integers(4, 99),
 )
-@settings(max_examples=60, deadline=None)
-def test_every_format_gives_the_documents_of_json_lines(kind, texts, rows, chunk_bytes, max_bytes):
+@settings(max_examples=25, deadline=None)
+def test_every_format_gives_the_documents_of_json_lines(
+    folder, kind, texts, rows, chunk_bytes, max_bytes
+):
     corpus = CorpusSettings(max_document_bytes=max_bytes)
-    with TemporaryDirectory() as folder:
-        jsonl = Path(folder) / "t.jsonl"
-        jsonl.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-        expected = documents_in(read_all(jsonl, corpus))
-        path = write_as(kind, Path(folder), texts, rows)
-        pieces = read_all(path, corpus, chunk_bytes)
-        assert documents_in(pieces) == expected
-        assert sum(piece.source_bytes for piece in pieces) == path.stat().st_size
+    jsonl = folder / "t.jsonl"
+    jsonl.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    expected = documents_in(read_all(jsonl, corpus))
+    path = write_as(kind, folder, texts, rows)
+    pieces = read_all(path, corpus, chunk_bytes)
+    assert documents_in(pieces) == expected
+    assert sum(piece.source_bytes for piece in pieces) == path.stat().st_size
 
 
 @pytest.mark.parametrize("separator", [",", "\t"])
