@@ -27,7 +27,7 @@ class KeyedRandom:
 
     def uniform(self, count: int) -> npt.NDArray[np.float64]:
         """Return `count` numbers in [0, 1), multiples of 2**-53."""
-        return (self.bits(count) >> np.uint64(11)) * _UNIT
+        return np.multiply(self.bits(count) >> np.uint64(11), _UNIT, dtype=np.float64)
 
     def below(self, bounds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return a whole number in [0, bound) for each of the bounds, all far below 2**53."""

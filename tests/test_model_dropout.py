@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bertctl.model.dropout import DropoutKey, dropout
+from bertctl.model import attention
+from bertctl.model import dropout as module
+from bertctl.model.dropout import DropoutKey, draw_keep, dropout
+from bertctl.model.finetuning import BertForSequenceClassification
 from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.weights import initialise
 
@@ -74,6 +77,19 @@ def test_neighbouring_units_drop_independently() -> None:
         assert abs(float(torch.corrcoef(pair)[0, 1])) < 5 / N**0.5, distance
 
 
+def test_blocks_of_one_draw_are_independent_and_the_same_for_any_number_of_threads() -> None:
+    size = torch.Size([3, 1 << 20])
+    before = torch.get_num_threads()
+    drawn: list[Tensor] = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        drawn.append(draw_keep(size, 0.1, key=KEY, site="here", device=torch.device("cpu")))
+    torch.set_num_threads(before)
+    assert torch.equal(drawn[0], drawn[1])
+    correlations = torch.corrcoef(drawn[0].double()) - torch.eye(3)
+    assert float(correlations.abs().max()) < 5 / size[1] ** 0.5
+
+
 def test_nothing_drops_without_a_key_or_at_probability_zero() -> None:
     x = torch.ones(7)
     assert dropout(x, 0.9, key=None, site="here") is x
@@ -103,6 +119,33 @@ def test_training_without_a_key_is_refused_unless_nothing_drops() -> None:
         loss(trained_model(), None)
     quiet = dataclasses.replace(SMALL, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     assert loss(BertForPreTraining(quiet), None) > 0
+
+
+def test_every_place_the_paper_names_drops_by_a_draw_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sites: list[str] = []
+
+    def recorded(
+        shape: torch.Size, prob: float, *, key: DropoutKey, site: str, device: torch.device
+    ) -> Tensor:
+        sites.append(site)
+        return draw_keep(shape, prob, key=key, site=site, device=device)
+
+    monkeypatch.setattr(module, "draw_keep", recorded)
+    monkeypatch.setattr(attention, "draw_keep", recorded)
+    model = BertForSequenceClassification(SMALL, num_labels=4)
+    model(padded_batch((13, 13)).packed().tokens, KEY)
+    assert sites == [
+        "embeddings",
+        "layer 0 attention 0",
+        "layer 0 attention output",
+        "layer 0 output",
+        "layer 1 attention 0",
+        "layer 1 attention output",
+        "layer 1 output",
+        "classifier",
+    ]
 
 
 @pytest.mark.parametrize("name", ["hidden_dropout_prob", "attention_probs_dropout_prob"])

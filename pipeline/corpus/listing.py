@@ -9,26 +9,17 @@ import glob
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ..errors import BadInput
+from ..stage.recipe import ListedInput
 from .formats import format_of, what_is_read
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """One input file as the file system shows it; the path is absolute."""
-
-    path: str
-    size: int
-    mtime_ns: int
 
 
 def list_inputs(
     inputs: Sequence[str], *, on_bad_input: Literal["stop", "skip"] = "stop"
-) -> tuple[InputFile, ...]:
+) -> tuple[ListedInput, ...]:
     """List the files that `inputs` name, ordered by path and each of them once.
 
     A directory is searched through; of it and of a glob only files with a known suffix are taken,
@@ -37,7 +28,7 @@ def list_inputs(
     """
     if not inputs:
         raise BadInput("No input is named.", hint=_readable_hint())
-    listing: dict[tuple[int, int], InputFile] = {}
+    listing: dict[tuple[int, int], ListedInput] = {}
     for path in sorted({path for each in inputs for path in _files_of(each)}):
         inode, file = _look_at(path)
         listing.setdefault(inode, file)
@@ -111,7 +102,7 @@ def _at_least_one(paths: Iterable[str], named: str) -> list[str]:
     return found
 
 
-def _look_at(path: str) -> tuple[tuple[int, int], InputFile]:
+def _look_at(path: str) -> tuple[tuple[int, int], ListedInput]:
     try:
         found = os.stat(path)  # noqa: PTH116
     except OSError as error:
@@ -123,7 +114,7 @@ def _look_at(path: str) -> tuple[tuple[int, int], InputFile]:
             f"{path} isn't a regular file; expected one that can be read again.",
             hint="Write a pipe's output to a file first.",
         )
-    file = InputFile(path, found.st_size, found.st_mtime_ns)
+    file = ListedInput(path, found.st_size, found.st_mtime_ns)
     return (found.st_dev, found.st_ino), file
 
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from io import FileIO
 
 from ..errors import BadInput
+from ..stage.recipe import ListedInput
 from .compression import BLOCK_BYTES, Damaged, archive_kind, decompressed
 from .faults import Faults
 from .formats import Compression
-from .listing import InputFile
 
 
 @contextmanager
-def opened(file: InputFile) -> Generator[FileIO]:
+def opened(file: ListedInput) -> Generator[FileIO]:
     """Open a listed file for unbuffered reading; `BadInput` if it isn't as it was listed."""
     try:
         handle = FileIO(file.path)
@@ -29,7 +29,7 @@ def opened(file: InputFile) -> Generator[FileIO]:
         check_unchanged(handle, file)
 
 
-def check_unchanged(handle: FileIO, file: InputFile) -> None:
+def check_unchanged(handle: FileIO, file: ListedInput) -> None:
     """Raise `BadInput` if the open file isn't what was listed."""
     now = os.fstat(handle.fileno())
     if (now.st_size, now.st_mtime_ns) != (file.size, file.mtime_ns):
@@ -46,7 +46,7 @@ class ByteStream:
     def __init__(
         self,
         handle: FileIO,
-        file: InputFile,
+        file: ListedInput,
         faults: Faults,
         *,
         begin: int,

@@ -14,7 +14,6 @@ from ..stage.recipe import ListedInput
 from ..stage.units import Unit, UnitBuilder, UnitStore
 from ..stage.workers import run_tasks
 from .documents import Document
-from .listing import InputFile
 from .settings import CorpusSettings
 from .sources import Piece, Source, plan_sources, read_pieces
 
@@ -73,7 +72,7 @@ def pass_over(
     Raises:
         BadInput: an input can't be read, or the corpus holds no text.
     """
-    files = [InputFile(each.path, each.size, each.mtime_ns) for each in site.recipe.inputs]
+    files = site.recipe.inputs
     tasks = [
         _SourceTask(site.units, source, corpus, chunk_bytes, made_from, make)
         for source in plan_sources(files, corpus, chunk_bytes)
@@ -97,9 +96,8 @@ def pass_over(
 
 def read_contents(files: Sequence[ListedInput], corpus: CorpusSettings) -> dict[str, str]:
     """Digest the content of input files again, as a pass over them would."""
-    inputs = [InputFile(each.path, each.size, each.mtime_ns) for each in files]
-    contents = {each.path: 0 for each in inputs}
-    for source in plan_sources(inputs, corpus):
+    contents = {each.path: 0 for each in files}
+    for source in plan_sources(files, corpus):
         for piece in read_pieces(source, corpus):
             contents[source.file.path] += piece.content
     return {path: total_content({path: f"{content:064x}"}) for path, content in contents.items()}
@@ -134,7 +132,7 @@ def _run_piece(task: _SourceTask, piece: Piece) -> Unit:
     def make(builder: UnitBuilder) -> Mapping[str, Any]:
         return {
             **task.make(piece.documents, builder, name),
-            "num_documents": len(piece.documents),
+            "num_documents": sum(each.part == 0 for each in piece.documents),
             "text_bytes": piece.text_bytes,
             "source_bytes": piece.source_bytes,
             "num_skipped": piece.num_skipped,

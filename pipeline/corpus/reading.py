@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from io import FileIO
 from typing import Literal
 
+from ..stage.recipe import ListedInput
 from .boundaries import boundary_pattern, first_boundary
 from .compression import BLOCK_BYTES
 from .faults import Faults
 from .formats import Format
 from .layouts import Portion, portions_of_lines
 from .lines import read_lines
-from .listing import InputFile
 from .opening import ByteStream
 from .pieces import Progress
 from .records import MAX_RECORD_BYTES, portions_of_records
@@ -25,7 +25,7 @@ _COUNTED_BYTES = 1 << 30
 
 def portions_of(
     handle: FileIO,
-    file: InputFile,
+    file: ListedInput,
     how: Format,
     nominal: tuple[int, int],
     settings: CorpusSettings,

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from ..stage.recipe import ListedInput
 from .documents import Sized, documents_of
 from .faults import Faults
 from .formats import Format, format_of
-from .listing import InputFile
 from .opening import opened
 from .pieces import Piece, pieces_of
 from .reading import portions_of
@@ -30,14 +30,14 @@ class Source:
     `first_boundary`, in between. So planning opens no file, and a source may turn out empty.
     """
 
-    file: InputFile
+    file: ListedInput
     start: int
     end: int
     max_documents: int | None = None
 
 
 def plan_sources(
-    files: Iterable[InputFile], settings: CorpusSettings, chunk_bytes: int = CHUNK_BYTES
+    files: Iterable[ListedInput], settings: CorpusSettings, chunk_bytes: int = CHUNK_BYTES
 ) -> tuple[Source, ...]:
     """Cut the files into sources, in the order of the files.
 
@@ -78,14 +78,14 @@ def read_pieces(
         yield from pieces_of(documents, progress, faults, limit=chunk_bytes + margin)
 
 
-def _format(file: InputFile) -> Format:
+def _format(file: ListedInput) -> Format:
     how = format_of(file.path)
     assert how is not None, "only readable files are listed"
     return how
 
 
 def _sources_of(
-    file: InputFile, how: Format, settings: CorpusSettings, chunk_bytes: int
+    file: ListedInput, how: Format, settings: CorpusSettings, chunk_bytes: int
 ) -> Iterator[Source]:
     match how.kind:
         case "text":

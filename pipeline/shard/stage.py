@@ -49,9 +49,7 @@ def shard(
         stage=STAGE,
         format_version=FORMAT_VERSION,
         what=resolved(request.corpus, request.sentences, request.instances),
-        inputs=tuple(
-            ListedInput(each.path, each.size, each.mtime_ns) for each in list_inputs(request.inputs)
-        ),
+        inputs=list_inputs(request.inputs, on_bad_input=request.corpus.on_bad_input),
         earlier={"vocab": vocabulary.fingerprint(normalization)},
         owns=_OWNS,
     )

@@ -14,7 +14,10 @@ _MARK = "bertctl recipe"
 
 @dataclass(frozen=True)
 class ListedInput:
-    """One input file as the file system shows it: enough to see that nothing changed."""
+    """One input file as the file system shows it: enough to see that nothing changed.
+
+    The path is absolute.
+    """
 
     path: str
     size: int

@@ -44,9 +44,7 @@ def vocab(
         stage=STAGE,
         format_version=FORMAT_VERSION,
         what=resolved(request.vocab, request.corpus),
-        inputs=tuple(
-            ListedInput(each.path, each.size, each.mtime_ns) for each in list_inputs(request.inputs)
-        ),
+        inputs=list_inputs(request.inputs, on_bad_input=request.corpus.on_bad_input),
         owns=_OWNS,
     )
     return complete(
