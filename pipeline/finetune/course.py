@@ -15,6 +15,7 @@ from ...model.dropout import DropoutKey
 from ...model.schedule import learning_rate
 from ...model.tokens import Tokens, pack_tokens
 from ..randomness import KeyedRandom
+from ..stage.report import Progress
 from ..training.loop import MicroBatch
 from .encode import Sequences
 from .settings import FinetuneSettings
@@ -104,7 +105,12 @@ class FinetuningCourse:
 
 @torch.no_grad()
 def predict(
-    model: torch.nn.Module, sequences: Sequences, *, micro_batch_size: int, device: torch.device
+    model: torch.nn.Module,
+    sequences: Sequences,
+    *,
+    micro_batch_size: int,
+    device: torch.device,
+    progress: Progress | None = None,
 ) -> Outputs:
     """Return what the model says of each sequence, in their order: (N, …) float32."""
     model.eval()
@@ -112,6 +118,8 @@ def predict(
     for _, some in by_length(sequences.lengths, np.arange(len(sequences)), micro_batch_size):
         rows.append(some)
         outputs.append(model(_packed(sequences, some).to(device)).cpu().numpy())
+        if progress is not None:
+            progress.advance(len(some))
     return np.concatenate(outputs)[np.argsort(np.concatenate(rows))]
 
 

@@ -15,6 +15,7 @@ from ...model.optimiser import adamw
 from ...model.weights import initialise
 from ..stage.engine import Site
 from ..stage.files import fingerprint_of
+from ..stage.report import Progress
 from ..stage.units import Unit, UnitBuilder
 from ..training.checkpoint import (
     checkpoint_after,
@@ -74,7 +75,7 @@ class Plan:
             device=self.machine.device,
         )
 
-    def predict(self, state: TrainingState, name: str) -> Outputs:
+    def predict(self, state: TrainingState, name: str, progress: Progress | None = None) -> Outputs:
         """Return what the model says of a split's rows."""
         longest = self.request.settings.max_seq_length
         return predict(
@@ -82,6 +83,7 @@ class Plan:
             self.splits[name].sequences,
             micro_batch_size=self.machine.micro_batch_size(self.request.numerics, longest=longest),
             device=self.machine.device,
+            progress=progress,
         )
 
 
@@ -152,7 +154,9 @@ def _make(
         if name not in plan.splits:
             figures[name] = None
             continue
-        outputs = plan.predict(state, name)
+        num_rows = len(plan.splits[name].sequences)
+        with site.reporter.phase(f"predict {name}", total=num_rows, unit="rows") as progress:
+            outputs = plan.predict(state, name, progress)
         figures[name] = plan.task.measure(outputs, plan.splits[name].targets)
         with builder.path(_outputs_path(seed, name)).open("wb") as file:
             np.save(file, outputs)

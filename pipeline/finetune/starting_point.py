@@ -53,7 +53,12 @@ class StartingPoint:
         """Return the same start with other dropout; None keeps the model's own."""
         if prob is None:
             return self
-        config = replace(self.config, hidden_dropout_prob=prob, attention_probs_dropout_prob=prob)
+        config = replace(
+            self.config,
+            hidden_dropout_prob=prob,
+            attention_probs_dropout_prob=prob,
+            classifier_dropout=None,
+        )
         return replace(self, config=config)
 
     def verify(self) -> None:
