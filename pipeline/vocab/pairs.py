@@ -117,6 +117,7 @@ class PairRow:
 
 def _without_overlap(first: Places, second: Places) -> tuple[Places, Places]:
     """Of places in a run, "aaaa", take every other one, from the left."""
+    # Places are out of order where two merges have written the same symbol.
     order = np.argsort(first)
     first, second = first[order], second[order]
     index = np.arange(len(first))

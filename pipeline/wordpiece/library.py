@@ -35,9 +35,9 @@ def library_model(token_ids: dict[str, int]) -> models.WordPiece:
     )
 
 
-def text_tokenizer(vocabulary: Vocabulary, normalization: Normalization) -> Tokenizer:
+def text_tokenizer(token_ids: dict[str, int], normalization: Normalization) -> Tokenizer:
     """Make the library's tokenizer for text alone: `[MASK]` in it is ordinary text."""
-    tokenizer = Tokenizer(library_model(vocabulary.ids))
+    tokenizer = Tokenizer(library_model(token_ids))
     tokenizer.normalizer = library_normalizer(normalization)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
@@ -48,7 +48,7 @@ def library_tokenizer(vocabulary: Vocabulary, normalization: Normalization) -> T
 
     Unlike our own encoding it recognises special tokens written in the text.
     """
-    tokenizer = text_tokenizer(vocabulary, normalization)
+    tokenizer = text_tokenizer(vocabulary.ids, normalization)
     tokenizer.add_special_tokens(
         [AddedToken(token, special=True, normalized=False) for token in vocabulary.special_tokens]
     )

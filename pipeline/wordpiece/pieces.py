@@ -15,33 +15,43 @@ Ids = npt.NDArray[np.unsignedinteger]
 Counts = npt.NDArray[np.int64]
 
 
+# Between words of which any number of pieces may come. BERT isolates a full stop, so no raw word
+# holds one, and no other character is normalised into one.
+_MARK = "."
+
+
 class PieceCutter:
     """Cuts raw words as the library does: all ids in a row (T,), and how many each word has (W,).
 
-    One text goes into each call of the library where that is exact: an Encoding object for every
-    word would cost six times as much as the pieces.
+    All words go to the library as one text: an Encoding object for each would cost far more than
+    its pieces.
     """
 
     def __init__(self, vocabulary: Vocabulary, normalization: Normalization) -> None:
         self._id_dtype = vocabulary.id_dtype
         self._is_continuation = vocabulary.is_continuation
-        self._text_tokenizer = text_tokenizer(vocabulary, normalization)
-        self._word_tokenizer = Tokenizer(library_model(vocabulary.ids))
+        ids = vocabulary.ids
+        self._mark_id = ids.get(_MARK, len(ids))
+        self._text_tokenizer = text_tokenizer({**ids, _MARK: self._mark_id}, normalization)
+        self._word_tokenizer = Tokenizer(library_model(ids))
         self._word_tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
 
     def cut_plain(self, words: Sequence[bytes]) -> tuple[Ids, Counts]:
         """Cut words that normalisation leaves alone: each has a first piece, then `##` pieces."""
-        text = b" ".join(words).decode("ascii")
-        (encoding,) = self._word_tokenizer.encode_batch_fast([text], add_special_tokens=False)
-        ids = np.array(encoding.ids, self._id_dtype)
+        ids = _encode(self._word_tokenizer, b" ".join(words))
         firsts = np.flatnonzero(~self._is_continuation[ids])
         assert len(firsts) == len(words)
-        return ids, np.diff(firsts, append=len(ids))
+        return ids.astype(self._id_dtype), np.diff(firsts, append=len(ids))
 
     def cut_any(self, words: Sequence[bytes]) -> tuple[Ids, Counts]:
-        """Cut any words: one may have no piece at all, or turn out to be several."""
-        texts = [word.decode() for word in words]
-        encodings = self._text_tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        ids = [encoding.ids for encoding in encodings]
-        counts = np.array([len(each) for each in ids], np.int64)
-        return np.array([id for each in ids for id in each], self._id_dtype), counts
+        """Cut any words but the mark: one may have no piece at all, or turn out to be several."""
+        mark = f" {_MARK} ".encode()
+        ids = _encode(self._text_tokenizer, b"".join(word + mark for word in words))
+        marks = np.flatnonzero(ids == self._mark_id)
+        assert len(marks) == len(words)
+        return ids[ids != self._mark_id].astype(self._id_dtype), np.diff(marks, prepend=-1) - 1
+
+
+def _encode(tokenizer: Tokenizer, text: bytes) -> npt.NDArray[np.int64]:
+    (encoding,) = tokenizer.encode_batch_fast([text.decode()], add_special_tokens=False)
+    return np.array(encoding.ids, np.int64)
