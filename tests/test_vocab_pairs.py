@@ -40,7 +40,7 @@ def test_counts_are_those_of_counting_anew_after_any_merges(
     words, counts = [list(word) for word, _ in text], [count for _, count in text]
     spelling = ["a", "b"]
     row = PairRow(
-        np.array([spelling.index(letter) for word in words for letter in word], np.int32),
+        np.array([spelling.index(letter) for word in words for letter in word], np.int64),
         len(spelling),
         np.array([len(word) for word in words], np.int64),
         np.array(counts, np.int64),
@@ -66,7 +66,7 @@ def test_counts_are_those_of_counting_anew_after_any_merges(
 
 def test_overlapping_pairs_are_merged_from_the_left_however_their_symbol_came_about() -> None:
     # 4 is written first where 0 1 stood, in the middle, then where 2 3 stood, around it.
-    symbols = np.array([2, 3, 0, 1, 2, 3], np.int32)
+    symbols = np.array([2, 3, 0, 1, 2, 3], np.int64)
     row = PairRow(symbols, 4, np.array([6], np.int64), np.array([7], np.int64))
     row.merge(0 << 32 | 1, 4)
     row.merge(2 << 32 | 3, 4)

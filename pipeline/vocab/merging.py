@@ -119,7 +119,7 @@ def _only(spelled: Spelled, alphabet: CodePoints) -> Spelled:
     )
 
 
-def _symbols(spelled: Spelled, alphabet: CodePoints) -> tuple[npt.NDArray[np.int32], list[str]]:
+def _symbols(spelled: Spelled, alphabet: CodePoints) -> tuple[Ints, list[str]]:
     """Return the symbol of each character of the words (N,), and what each symbol is as a piece.
 
     A character that is ever part of a longer word has two pieces, wherever in the word it stood:
@@ -136,7 +136,7 @@ def _symbols(spelled: Spelled, alphabet: CodePoints) -> tuple[npt.NDArray[np.int
     )
     pieces = [chr(each) for each in alphabet.tolist()]
     pieces += [CONTINUATION + chr(each) for each in continuing.tolist()]
-    return symbols.astype(np.int32), pieces
+    return symbols, pieces
 
 
 def _merges(row: PairRow, characters: Sequence[str], min_frequency: int) -> Iterator[str]:

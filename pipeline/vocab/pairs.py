@@ -12,12 +12,13 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-Symbols = npt.NDArray[np.int32]
+Symbols = npt.NDArray[np.int64]
 Places = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.int64]
 
 _NONE = -1
-"""Stands in place of a symbol at a border, and where a symbol has been dropped."""
+"""Stands in place of a symbol at a border, where it makes any pair negative, and where a symbol has
+been dropped."""
 
 
 def symbols_of(pair: int) -> tuple[int, int]:
@@ -33,7 +34,7 @@ class PairRow:
         word = np.repeat(np.arange(len(lengths)), lengths)
         places = np.arange(1, len(symbols) + 1) + word
         size = len(symbols) + len(lengths) + 1
-        self._symbol = np.full(size, _NONE, np.int32)
+        self._symbol = np.full(size, _NONE, np.int64)
         self._symbol[places] = symbols
         self._count = np.zeros(size, np.int64)
         self._count[places] = counts[word]
@@ -44,9 +45,8 @@ class PairRow:
         num_places = np.bincount(symbols, minlength=num_symbols)
         starts = np.cumsum(num_places) - num_places
         self._places: list[Places] = np.split(by_symbol, starts[1:])
-        inside = np.flatnonzero((self._symbol[:-1] != _NONE) & (self._symbol[1:] != _NONE))
-        pairs = _pairs(self._symbol[inside], self._symbol[inside + 1])
-        self.counts = dict(_summed(pairs, self._count[inside]))
+        pairs = self._symbol[:-1] << 32 | self._symbol[1:]
+        self.counts = dict(_summed(pairs, self._count[1:]))
         """How often each pair comes; a pair that no longer comes is not there."""
 
     def merge(self, pair: int, merged: int) -> list[int]:
@@ -68,18 +68,17 @@ class PairRow:
             self._places[merged] = np.concatenate((self._places[merged], first))
         # Where two places adjoin, "ab ab", the pair "ba" between them is lost once and that of the
         # merged is gained once: the left one tells the loss, the right one the gain.
-        has_before, has_after = symbol_before != _NONE, symbol_after != _NONE
-        loses_before = has_before & (self._symbol[before] != _NONE)
-        gains_after = has_after & (self._symbol[after] == symbol_after)
-        new_before = self._symbol[self._previous[first]]
+        loses_before = self._symbol[before] != _NONE
+        gains_after = self._symbol[after] == symbol_after
+        now_before = self._symbol[self._previous[first]]
         count = self._count[first]
         pairs = (
-            _pairs(symbol_before[loses_before], left),
-            _pairs(right, symbol_after[has_after]),
-            _pairs(new_before[has_before], merged),
-            _pairs(merged, symbol_after[gains_after]),
+            symbol_before << 32 | left,
+            right << 32 | symbol_after,
+            now_before << 32 | merged,
+            merged << 32 | symbol_after,
         )
-        changes = (-count[loses_before], -count[has_after], count[has_before], count[gains_after])
+        changes = (-count * loses_before, -count, count, count * gains_after)
         grown = self._change(_summed(np.concatenate(pairs), np.concatenate(changes)))
         # Of "aaa" an "aa" that overlaps the merged one may have been left in the sum.
         self.counts.pop(pair, None)
@@ -127,12 +126,15 @@ def _without_overlap(first: Places, second: Places) -> tuple[Places, Places]:
     return first[in_run % 2 == 0], second[in_run % 2 == 0]
 
 
-def _pairs(first: Symbols | int, second: Symbols | int) -> npt.NDArray[np.int64]:
-    return np.asarray(first, np.int64) << 32 | second
-
-
-def _summed(pairs: npt.NDArray[np.int64], counts: Counts) -> Iterable[tuple[int, int]]:
-    """Yield each distinct pair with the sum of its counts, exact below 2^53."""
-    distinct, inverse = np.unique(pairs, return_inverse=True)
-    sums = np.bincount(inverse, counts, len(distinct)).astype(np.int64)
-    return zip(distinct.tolist(), sums.tolist(), strict=True)
+def _summed(pairs: Symbols, counts: Counts) -> Iterable[tuple[int, int]]:
+    """Return each distinct pair with the sum of its counts; none across a border."""
+    order = np.argsort(pairs)
+    order = order[np.searchsorted(pairs, 0, sorter=order) :]
+    if not len(order):
+        return ()
+    pairs = pairs[order]
+    is_first = np.ones(len(pairs), bool)
+    is_first[1:] = pairs[1:] != pairs[:-1]
+    firsts = np.flatnonzero(is_first)
+    sums = np.add.reduceat(counts[order], firsts)
+    return zip(pairs[firsts].tolist(), sums.tolist(), strict=True)
