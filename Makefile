@@ -30,17 +30,16 @@ check: $(READY) build/types  ## lint and types
 
 # The demo: docstrings of this Python to a vocabulary, shards, an encoder, and a classifier of 12 packages.
 DEMO := demo
-SEEDS := 3
 FINETUNE := --task sequence-classification --train $(DEMO)/corpus/train.tsv --validation $(DEMO)/corpus/validation.tsv \
   --test $(DEMO)/corpus/test.tsv --text-column text --label-column label --max-seq-length 64 --epochs 15 --batch-size 16 \
-  --learning-rate 5e-4 --seeds $(SEEDS)
+  --learning-rate 1e-3 --dropout-prob 0.1 --seeds 3
 
 demo: $(READY)  ## raw text to a fine-tuned encoder, in about ten minutes
 	@$(BIN)/python examples/docstrings/harvest.py --output $(DEMO)/corpus
 	@$(BIN)/bertctl vocab $(DEMO)/corpus/text --vocab-size 8000 --output $(DEMO)/vocab
 	@$(BIN)/bertctl shard $(DEMO)/corpus/text --vocab $(DEMO)/vocab --max-seq-length 64 --dupe-factor 10 --output $(DEMO)/shards
 	@$(BIN)/bertctl pretrain $(DEMO)/shards --model tiny --hidden-dropout-prob 0 --attention-probs-dropout-prob 0 \
-	  --steps 5000 --batch-size 64 --learning-rate 2e-3 --warmup-proportion 0.05 --output $(DEMO)/pretrained
+	  --steps 8000 --batch-size 32 --learning-rate 1e-3 --warmup-proportion 0.05 --output $(DEMO)/pretrained
 	@$(BIN)/bertctl finetune $(FINETUNE) --model $(DEMO)/pretrained --output $(DEMO)/finetuned
 	@$(BIN)/bertctl finetune $(FINETUNE) --model random:tiny --vocab $(DEMO)/vocab --output $(DEMO)/finetuned-random
 	@$(BIN)/python examples/docstrings/bag_of_words.py --data $(DEMO)/corpus --output $(DEMO)/bag-of-words.json
@@ -51,6 +50,9 @@ bench: $(READY)  ## the benchmarks, each beside its reference
 	$(BIN)/python benchmarks/corpus.py
 	$(BIN)/python benchmarks/tokenise.py
 	$(BIN)/python benchmarks/pretrain_step.py
+
+docs: $(READY)  ## write the parts of the documentation that come from the code
+	$(BIN)/python docs/reference.py
 
 # Type checkers follow folders, not the package mapping: show them the names that are imported.
 build/types:
