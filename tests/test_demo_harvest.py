@@ -163,6 +163,14 @@ def test_names_go_as_words_dotted_parts_and_parts_of_camel_case(text, stripped):
     assert pattern.sub("", text) == stripped
 
 
+def test_rows_are_neither_too_short_nor_too_long(fakes, tmp_path, monkeypatch):
+    monkeypatch.setattr(task, "MAX_ROW_WORDS", 17)
+    files = harvested(fakes, tmp_path / "out")
+    lengths = {len(text.split()) for split in task.SPLITS for text, _, _ in rows_of(files, split)}
+    assert min(lengths) >= task.MIN_ROW_WORDS
+    assert max(lengths) == 17
+
+
 def test_labels_are_balanced_and_capped(fakes, tmp_path, monkeypatch):
     monkeypatch.setattr(task, "ROWS_PER_LABEL", {"train": 9, "validation": 4, "test": 7})
     files = harvested(fakes, tmp_path / "out")

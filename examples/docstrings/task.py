@@ -45,6 +45,8 @@ OTHER_NAMES = (
 ROWS_PER_LABEL = {"train": 33, "validation": 20, "test": 85}
 """At most: a small package has fewer docstrings in its test modules."""
 MIN_ROW_WORDS = 8
+MAX_ROW_WORDS = 40
+"""Where a row's text ends: what a model of 64 tokens can read, so that all classifiers read it."""
 
 MAX_PACKAGE_WORDS = 320_000
 """A package gives no further module after so many words."""
@@ -170,8 +172,9 @@ def draw_rows(documents: Iterable[Document], split: str, names: re.Pattern[str])
         if document.split != split or document.package not in LABELS:
             continue
         for docstring in document.docstrings:
-            text = " ".join(names.sub("", " ".join(docstring)).replace('"', "'").split())
-            if len(text.split()) >= MIN_ROW_WORDS:
+            words = names.sub("", " ".join(docstring)).replace('"', "'").split()
+            if len(words) >= MIN_ROW_WORDS:
+                text = " ".join(words[:MAX_ROW_WORDS])
                 row = Row(text=text, label=document.package, module=document.module)
                 candidates[row.label][keyed_hash("row", f"{row.module}: {text}")] = row
     drawn = {
