@@ -12,8 +12,10 @@ WORDS = (
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def sentence(random: np.random.Generator) -> str:
-    words = random.choice(WORDS, random.integers(3, 14)).tolist()
+def sentence(random: np.random.Generator, *, in_order: bool = False) -> str:
+    count = int(random.integers(3, 14))
+    first = int(random.integers(len(WORDS)))
+    words = (2 * WORDS)[first : first + count] if in_order else random.choice(WORDS, count)
     return " ".join(words).capitalize() + "."
 
 
@@ -37,6 +39,17 @@ def write_corpus(directory: Path, *, files: int = 9, per_file: int = 9, seed: in
         some = texts[number * per_file : (number + 1) * per_file]
         (directory / f"{number}.txt").write_text("\n\n".join(some) + "\n")
     return directory
+
+
+def write_predictable_corpus(path: Path, *, count: int = 60) -> Path:
+    """Write documents in which every word tells the next."""
+    random = np.random.default_rng(1)
+    texts = [
+        "\n".join(sentence(random, in_order=True) for _ in range(random.integers(4, 12)))
+        for _ in range(count)
+    ]
+    path.write_text("\n\n".join(texts) + "\n")
+    return path
 
 
 def write_vocabulary(path: Path) -> Path:

@@ -101,6 +101,21 @@ def test_ignored_labels_are_no_labels() -> None:
     assert examples.label_ids(("x", "y")) == [0, -1, 1, -1]
 
 
+def test_file_of_ignored_labels_alone_can_score_nothing() -> None:
+    some = table(text=list("ab"), label=["x", "x"])
+    with pytest.raises(BadInput, match="no row has a label"):
+        read_examples(some, COLUMNS, ignore_label=["x"], labelled=True)
+
+
+def test_rows_of_another_file_are_recognised_with_their_pair() -> None:
+    columns = Columns("text", "pair", "label")
+    train, test = (
+        read_examples(table(text=list(texts), pair=list(pairs)), columns, labelled=False)
+        for texts, pairs in (("aab", "xyz"), ("abba", "zzyx"))
+    )
+    assert test.num_also_in(train) == 2
+
+
 def test_minus_is_a_label_where_plus_is_one() -> None:
     some = table(text=list("ab"), label=["+", "-"])
     assert read_examples(some, COLUMNS, labelled=True).labels == ["+", "-"]

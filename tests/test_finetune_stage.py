@@ -40,6 +40,9 @@ class Recording(Silent):
     def notice(self, text: str) -> None:
         self.notices.append(text)
 
+    def warn(self, text: str) -> None:
+        self.notices.append(text)
+
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -333,6 +336,16 @@ def test_ignored_label_is_no_class_and_its_rows_teach_nothing(
     one, other = (bytes_of(tmp_path / name) for name in ("without", "with"))
     assert one.pop("metrics.json") != other.pop("metrics.json")
     assert one == other
+
+
+def test_test_rows_that_were_trained_on_are_warned_about(
+    task: Path, start: Path, tmp_path: Path
+) -> None:
+    path = write_csv(tmp_path / "test.csv", [*rows(7, 8), *rows(90, 0)[:5]])
+    told = Recording()
+    asked = request(task, model=start, epochs=1, parts=("train", "test"))
+    finetune(replace(asked, test=path), tmp_path / "out", reporter=told)
+    assert any("5 of 12 rows are in the training file" in each for each in told.notices)
 
 
 def test_pairs_are_learned_from_both_texts(tmp_path: Path, start: Path) -> None:
