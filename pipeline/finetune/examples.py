@@ -45,6 +45,11 @@ class Examples:
             [self.labels[row] for row in kept],
         )
 
+    def num_also_in(self, other: Examples) -> int:
+        """Count the rows whose text, with its pair, is among another file's."""
+        known = set(other._rows())
+        return sum(each in known for each in self._rows())
+
     def label_ids(self, names: Sequence[str]) -> list[int]:
         """Return each label's place among `names`, -1 for a row without.
 
@@ -62,6 +67,9 @@ class Examples:
                     f"that there is no label is left out by --ignore-label={label}",
                 )
         return [ids[label] for label in self.labels]
+
+    def _rows(self) -> Sequence[tuple[str, str | None]]:
+        return list(zip(self.texts, self.text_pairs or [None] * len(self), strict=True))
 
 
 def read_examples(
@@ -94,7 +102,13 @@ def read_examples(
             hint="Label the row or take it out. Only a --test file may lack labels.",
         )
     ignored = {*ignore_label, None}
-    return Examples(table, texts, pairs, [None if each in ignored else each for each in labels])
+    kept = [None if each in ignored else each for each in labels]
+    if labelled and not any(kept):
+        raise BadInput(
+            f"{table.path}: no row has a label; all of them are ignored.",
+            hint="Leave the file out, or ignore fewer labels with --ignore-label.",
+        )
+    return Examples(table, texts, pairs, kept)
 
 
 def label_names(train: Examples) -> tuple[str, ...]:

@@ -51,14 +51,7 @@ def run(site: Site, request: FinetuneRequest, material: Material) -> Finished:
         best = runs[best_run(runs, task.best_by)]
         keep_only(site, plan, {each["seed"]: each["best_epoch"] for each in runs}, best["seed"])
     best = runs[best_run(runs, task.best_by)]
-    metrics = _metrics(request, material, plan, runs) | {
-        "best_seed": best["seed"],
-        "details": {
-            name: task.details(outputs_of(site, best["seed"], name), plan.splits[name].targets)
-            for name in SCORED
-            if name in plan.splits
-        },
-    }
+    metrics = _metrics(site, material, plan, runs, best["seed"])
     return Finished(
         files=_publish(site, plan, best, metrics),
         statistics={
@@ -81,6 +74,11 @@ def _tell(site: Site, request: FinetuneRequest, material: Material) -> None:
             say(
                 f"{examples.table.path}: {missing:,} of {len(examples):,} rows have no label: "
                 + ("left out." if examples is train else "predicted, not scored.")
+            )
+        if examples is not train and (copies := examples.num_also_in(train)):
+            site.reporter.warn(
+                f"{examples.table.path}: {copies:,} of {len(examples):,} rows are in the training "
+                "file too: their scores tell what was remembered."
             )
     if "validation" not in material.examples:
         say("No --validation file: the last epoch is taken, and the first seed's model.")
@@ -149,18 +147,25 @@ def _write_tokenizer(site: Site, material: Material) -> Path:
 
 
 def _metrics(
-    request: FinetuneRequest, material: Material, plan: Plan, runs: list[Mapping[str, Any]]
+    site: Site, material: Material, plan: Plan, runs: list[Mapping[str, Any]], best_seed: int
 ) -> dict[str, Any]:
-    examples = material.examples
+    """Return what metrics.json says; the details are the best seed's."""
+    examples, splits = material.examples, plan.splits
+    scored = [name for name in SCORED if name in splits]
     return {
-        "task": request.settings.task,
+        "task": plan.request.settings.task,
         "labels": list(material.labels),
-        "seeds": runs,
         **summary(runs),
         "baseline": commonest_label_baseline(examples),
+        "best_seed": best_seed,
+        "seeds": runs,
         "rows": {name: len(each) for name, each in examples.items()},
         "labelled_rows": {name: each.num_labelled for name, each in examples.items()},
-        "cut_texts": {name: each.sequences.num_cut for name, each in plan.splits.items()},
+        "cut_texts": {name: each.sequences.num_cut for name, each in splits.items()},
+        "details": {
+            name: plan.task.details(outputs_of(site, best_seed, name), splits[name].targets)
+            for name in scored
+        },
     }
 
 
