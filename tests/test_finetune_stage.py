@@ -1,4 +1,5 @@
 import json
+import shutil
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import sklearn.metrics
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -218,7 +220,7 @@ def test_resumed_run_equals_uninterrupted_run(
     finetune(request(task, model=start, seeds=2), tmp_path / "out", reporter=told)
     assert any("Continuing" in each for each in told.notices)
     assert bytes_of(tmp_path / "out") == uninterrupted
-    assert not (tmp_path / "out" / "work").exists()
+    assert not (tmp_path / "out" / ".bertctl").exists()
 
 
 @pytest.fixture(scope="module")
@@ -248,11 +250,8 @@ def test_damaged_checkpoint_is_passed_over(
 ) -> None:
     with pytest.raises(Killed):
         finetune(request(task, model=start, seeds=2), tmp_path / "out", reporter=Killing(12))
-    (newest, *_) = sorted((tmp_path / "out" / "work").glob("seed-*/checkpoints/*"), reverse=True)
-    weights = newest / "model" / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-5] ^= 1
-    weights.write_bytes(bytes(content))
+    (newest, *_) = sorted((tmp_path / "out" / ".bertctl").glob("seed-*/checkpoints/*"), reverse=True)
+    _flip_a_byte(newest / "model")
     finetune(request(task, model=start, seeds=2), tmp_path / "out", reporter=Silent())
     assert bytes_of(tmp_path / "out") == uninterrupted
 
@@ -264,7 +263,7 @@ def test_work_in_progress_keeps_one_model_of_the_finished_seeds(
 
     class Looking(Silent):
         def phase(self, name: str, **about: Any) -> Any:
-            work = tmp_path / "out" / "work"
+            work = tmp_path / "out" / ".bertctl"
             if name.startswith("finetune"):
                 left.append([str(x) for x in work.glob("seed-*/*/step-*")])
             return super().phase(name, **about)
@@ -474,19 +473,47 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_checkpoint_that_is_not_what_was_recorded_is_refused(
-    task: Path, learned: Path, tmp_path: Path
-) -> None:
-    import shutil
-
-    shutil.copytree(learned, tmp_path / "copy")
-    weights = tmp_path / "copy" / "model" / "model.safetensors"
+def _flip_a_byte(model: Path) -> None:
+    weights = model / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-7] ^= 1
     weights.write_bytes(bytes(content))
-    with pytest.raises(BadInput, match="is damaged"):
-        finetune(request(task, model=tmp_path / "copy"), tmp_path / "out", reporter=Silent())
-    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_run_and_checkpoint_are_started_from_unless_damaged(
+    task: Path, start: Path, learned: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Killed):
+        finetune(request(task, model=start), tmp_path / "begun", reporter=Killing(9))
+    (checkpoint,) = (tmp_path / "begun" / ".bertctl").glob("seed-*/checkpoints/step-*")
+    for name, source in {"checkpoint": checkpoint, "run": learned}.items():
+        shutil.copytree(source, tmp_path / name)
+        asked = request(task, model=tmp_path / name, epochs=1)
+        bare = replace(asked, model=str(tmp_path / name / "model"))
+        finetune(asked, tmp_path / f"from {name}", reporter=Silent())
+        # The same weights are the same model, by whichever name it goes.
+        assert finetune(bare, tmp_path / f"from {name}", reporter=Silent()).was_up_to_date
+        _flip_a_byte(tmp_path / name / "model")
+        with pytest.raises(BadInput, match="is damaged"):
+            finetune(asked, tmp_path / f"from damaged {name}", reporter=Silent())
+        assert not (tmp_path / f"from damaged {name}" / "manifest.json").exists()
+
+
+def test_encoder_without_a_pooler_gets_a_new_one(task: Path, start: Path, tmp_path: Path) -> None:
+    shutil.copytree(start, tmp_path / "start")
+    path = tmp_path / "start" / "model.safetensors"
+    weights = safetensors.torch.load_file(path)
+    kept = {name: each for name, each in weights.items() if "pooler" not in name}
+    assert len(kept) == len(weights) - 2
+    safetensors.torch.save_file(kept, path)
+    told = Recording()
+    asked = request(task, model=tmp_path / "start", epochs=1, learning_rate=0.0)
+    finetune(asked, tmp_path / "out", reporter=told)
+    assert any("no pooler" in each for each in told.notices)
+    made = safetensors.torch.load_file(tmp_path / "out" / "model" / "model.safetensors")
+    assert made["bert.pooler.dense.weight"].std() > 0
+    for name in kept.keys() & made.keys():
+        assert torch.equal(made[name], kept[name])
 
 
 def test_dropout_is_the_model_s_own_unless_another_is_given(
