@@ -6,8 +6,8 @@ Everyone trains the same configuration on the same batches: forward, backward, c
 dropout 0.1. transformers' model is fed padded batches and computes logits everywhere, as its
 trainer does, in float32 and under bfloat16 autocast; `tuned` is the same model as a careful user
 would write the step: bfloat16, the vocabulary head on masked positions only, fused AdamW.
-Each has a process of its own, and they take their steps in turn, one at a time. Padding is not
-counted as tokens. Needs the `dev` extra.
+Each has a process of its own, and they take their steps in turn, one at a time, every step on new
+instances. Padding is not counted as tokens. Needs the `dev` extra.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import torch
@@ -41,8 +41,6 @@ from bertctl.model.weights import initialise
 BATCH_SIZES = {"tiny": 256, "mini": 128, "small": 64, "medium": 32, "base": 16, "large": 8}
 PEER_MICRO_BATCH = 32
 """What serves transformers best on two cores: fewer instances or more are slower."""
-
-Step = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,9 @@ class Instances:
             )
 
 
+Step = Callable[[Instances], None]
+
+
 def draw_instances(
     batch_size: int, *, max_seq_length: int, vocab_size: int, seed: int
 ) -> Instances:
@@ -85,11 +86,9 @@ def draw_instances(
     def integers(low: int, high: int, size: int) -> Tensor:
         return torch.randint(low, high, (size,), generator=generator)
 
-    # Evenly spread rather than drawn: a small batch then has the padding of a large one.
     lengths = torch.full((batch_size,), max_seq_length)
-    short = torch.arange(2, batch_size, 5)
-    shares = (torch.randperm(len(short), generator=generator) + 0.5) / len(short)
-    lengths[short] = (8 + shares * (max_seq_length - 8)).long()
+    short = torch.rand(batch_size, generator=generator) < 0.2
+    lengths[short] = integers(8, max_seq_length, int(short.sum()))
     num_masked = (lengths * 0.15).round().long().clamp(min=1)
     positions = [
         torch.randperm(int(length) - 1, generator=generator)[: int(count)].sort().values + 1
@@ -107,9 +106,7 @@ def draw_instances(
     )
 
 
-def our_step(
-    config: BertConfig, instances: Instances, *, precision: Precision, micro_batch_size: int
-) -> Step:
+def our_step(config: BertConfig, *, precision: Precision, micro_batch_size: int) -> Step:
     """Build our training step: packed rows, micro-batches, keyed dropout."""
     model = BertForPreTraining(config, precision=precision)
     initialise(model, config, seed=1)
@@ -117,7 +114,7 @@ def our_step(
     optimizer = adamw(model, learning_rate=1e-4, weight_decay=0.01)
     step = 0
 
-    def take() -> None:
+    def take(instances: Instances) -> None:
         nonlocal step
         optimizer.zero_grad(set_to_none=True)
         mlm_count, nsp_count = len(instances.masked_lm_ids), len(instances.lengths)
@@ -135,15 +132,15 @@ def our_step(
 
 
 def peer_step(
-    config: BertConfig, instances: Instances, *, autocast: bool, tuned: bool, micro_batch_size: int
+    config: BertConfig, *, max_seq_length: int, autocast: bool, tuned: bool, micro_batch_size: int
 ) -> Step:
     """Build transformers' training step on padded batches."""
     model = transformers.BertForPreTraining(transformers.BertConfig(**config.to_dict())).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=tuned)
-    parts = [pad(part, int(instances.lengths.max())) for part in instances.cut(micro_batch_size)]
 
-    def take() -> None:
+    def take(instances: Instances) -> None:
         optimizer.zero_grad(set_to_none=True)
+        parts = [pad(part, max_seq_length) for part in instances.cut(micro_batch_size)]
         for columns in parts:
             precision = torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext()
             with precision:
@@ -199,67 +196,68 @@ def gemm_peak(dtype: torch.dtype, clock: Callable[[], float]) -> float:
     return 2 * size**3 / best
 
 
-def build(name: str, args: argparse.Namespace) -> tuple[Step, Callable[[], float]]:
-    """Build a contender's step, and the clock it is measured by."""
-    torch.set_num_threads(args.threads)
-    clock = time.process_time if args.cpu_time else time.perf_counter
-    config, instances = data(args)
+def build(name: str, args: argparse.Namespace) -> Step:
+    """Build a contender's step."""
+    config = SIZES[args.size]
     who, precision, *tuned = name.split()
     if who == "bertctl":
         keep_freed_memory()
-        step = our_step(
-            config, instances, precision=precision, micro_batch_size=args.micro_batch_size
-        )
-    else:
-        step = peer_step(
-            config,
-            instances,
-            autocast=precision == "bfloat16",
-            tuned=bool(tuned),
-            micro_batch_size=args.peer_micro_batch_size,
-        )
-    return step, clock
+        return our_step(config, precision=precision, micro_batch_size=args.micro_batch_size)
+    return peer_step(
+        config,
+        max_seq_length=args.max_seq_length,
+        autocast=precision == "bfloat16",
+        tuned=bool(tuned),
+        micro_batch_size=args.peer_micro_batch_size,
+    )
 
 
 def work(name: str, args: argparse.Namespace, pipe: Connection) -> None:
-    """Take a step whenever asked, and answer with its seconds."""
-    step, clock = build(name, args)
+    """Take a step on the instances of whatever seed comes, and answer with its seconds."""
+    torch.set_num_threads(args.threads)
+    step = build(name, args)
+    clock = clock_of(args)
     pipe.send(None)
-    while pipe.recv():
+    while (seed := pipe.recv()) is not None:
+        instances = instances_of(args, seed)
         begun = clock()
-        step()
+        step(instances)
         pipe.send(clock() - begun)
 
 
-def measure(args: argparse.Namespace) -> dict[str, list[float]]:
-    """Let all contenders take their steps in turn; seconds of each by name."""
+def measure(args: argparse.Namespace) -> list[dict[str, float]]:
+    """Let all contenders take their steps in turn; seconds by name, for each repetition."""
     context = multiprocessing.get_context("spawn")
     pipes: dict[str, Connection] = {}
     for name in args.contenders:
         pipes[name], theirs = context.Pipe()
         context.Process(target=work, args=(name, args, theirs), daemon=True).start()
         pipes[name].recv()
-    seconds: dict[str, list[float]] = {name: [] for name in pipes}
-    for repetition in range(args.repetitions + 1):
+    rounds: list[dict[str, float]] = []
+    for seed in range(-args.warm_up, args.repetitions):
+        seconds: dict[str, float] = {}
         for name, pipe in pipes.items():
-            pipe.send(True)
-            taken = pipe.recv()
-            if repetition:  # the first is the warm-up
-                seconds[name].append(taken)
+            pipe.send(seed)
+            seconds[name] = pipe.recv()
+        if seed >= 0:
+            rounds.append(seconds)
     for pipe in pipes.values():
-        pipe.send(False)
-    return seconds
+        pipe.send(None)
+    return rounds
 
 
-def data(args: argparse.Namespace) -> tuple[BertConfig, Instances]:
-    """Return what every contender trains, and on what."""
-    config = replace(SIZES[args.size], max_position_embeddings=max(512, args.max_seq_length))
-    return config, draw_instances(
+def instances_of(args: argparse.Namespace, seed: int) -> Instances:
+    """Return the instances that every contender trains on in round `seed`."""
+    return draw_instances(
         args.batch_size,
         max_seq_length=args.max_seq_length,
-        vocab_size=config.vocab_size,
-        seed=1,
+        vocab_size=SIZES[args.size].vocab_size,
+        seed=seed + 1000,
     )
+
+
+def clock_of(args: argparse.Namespace) -> Callable[[], float]:
+    return time.process_time if args.cpu_time else time.perf_counter
 
 
 CONTENDERS = (
@@ -280,6 +278,7 @@ def main() -> None:
     parser.add_argument("--peer-micro-batch-size", type=int, default=PEER_MICRO_BATCH)
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--warm-up", type=int, default=2, help="steps before those that count")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument(
         "--cpu-time", action="store_true", help="count CPU seconds: for a busy machine, one thread"
@@ -288,7 +287,7 @@ def main() -> None:
     args = parser.parse_args()
     args.batch_size = args.batch_size or BATCH_SIZES[args.size]
     torch.set_num_threads(args.threads)
-    clock = time.process_time if args.cpu_time else time.perf_counter
+    clock = clock_of(args)
     peaks = {
         str(dtype).split(".")[1]: gemm_peak(dtype, clock)
         for dtype in (torch.float32, torch.bfloat16)
@@ -297,39 +296,44 @@ def main() -> None:
 
 
 def report(
-    args: argparse.Namespace, seconds: dict[str, list[float]], peaks: dict[str, float]
+    args: argparse.Namespace, rounds: list[dict[str, float]], peaks: dict[str, float]
 ) -> None:
     """Print a row each: median rate and spread, how much faster the first is, share of peak."""
-    config, instances = data(args)
-    num_tokens = int(instances.lengths.sum())
-    flops = training_step_flops(
-        config,
-        num_tokens=num_tokens,
-        sum_squared_lengths=int((instances.lengths**2).sum()),
-        num_masked=len(instances.masked_lm_ids),
-        num_sequences=args.batch_size,
-    )
-    first = statistics.median(next(iter(seconds.values())))
+    batches = [instances_of(args, seed) for seed in range(args.repetitions)]
+    tokens = [int(each.lengths.sum()) for each in batches]
+    flops = [
+        training_step_flops(
+            SIZES[args.size],
+            num_tokens=int(each.lengths.sum()),
+            sum_squared_lengths=int((each.lengths**2).sum()),
+            num_masked=len(each.masked_lm_ids),
+            num_sequences=args.batch_size,
+        )
+        for each in batches
+    ]
+    first = args.contenders[0]
     rows = []
-    for name, each in seconds.items():
-        median = statistics.median(each)
-        peak = peaks[name.split()[1]]
+    for name in args.contenders:
+        rates = [count / each[name] for count, each in zip(tokens, rounds, strict=True)]
         rows.append(
             {
                 "name": name,
-                "tokens_per_second": num_tokens / median,
-                "slowest": num_tokens / max(each),
-                "fastest": num_tokens / min(each),
-                "factor": median / first,
-                "share_of_peak": flops / median / peak,
+                "tokens_per_second": statistics.median(rates),
+                "slowest": min(rates),
+                "fastest": max(rates),
+                "factor": statistics.median(each[name] / each[first] for each in rounds),
+                "share_of_peak": statistics.median(
+                    count / each[name] / peaks[name.split()[1]]
+                    for count, each in zip(flops, rounds, strict=True)
+                ),
             }
         )
-    padding = 1 - num_tokens / (args.max_seq_length * args.batch_size)
+    padding = 1 - statistics.mean(tokens) / (args.max_seq_length * args.batch_size)
     if args.json:
         print(json.dumps({**vars(args), "padding": padding, "gemm_peak": peaks, "rows": rows}))
         return
     print(
-        f"{args.size}, {num_tokens:,} real tokens a step ({padding:.0%} padding), "
+        f"{args.size}, {statistics.mean(tokens):,.0f} real tokens a step ({padding:.0%} padding), "
         f"{args.threads} threads, GEMM peak "
         + ", ".join(f"{peak / 1e9:,.0f} GFLOP/s {name}" for name, peak in peaks.items())
         + f"\n{'':30}{'tokens/s':>10}{'slowest':>10}{'fastest':>10}{'factor':>8}{'of peak':>9}"

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from .config import BertConfig
 from .dropout import DropoutKey
 from .encoder import BertModel, LayerNorm, Linear, activation
+from .layout import SHAPE_STEP
 from .precision import Precision
 from .tokens import PretrainingBatch, Tokens
 from .vocabulary_loss import vocabulary_loss
@@ -82,8 +83,10 @@ class BertForPreTraining(nn.Module):
     def forward(self, batch: PretrainingBatch, key: DropoutKey | None = None) -> PretrainingSums:
         """Sum both losses over the batch; the heads see only the rows they predict for."""
         hidden_states = self.bert(batch.tokens, key)
+        # A few rows too many, for the sake of few shapes (see layout.py); they have no label.
+        masked_rows = F.pad(batch.masked_rows, (0, -len(batch.masked_rows) % SHAPE_STEP))
         mlm_loss_sum, mlm_correct = vocabulary_loss(
-            self.cls.predictions.transform(hidden_states[batch.masked_rows]),
+            self.cls.predictions.transform(hidden_states[masked_rows]),
             self.bert.embeddings.word_embeddings.weight,
             self.cls.predictions.bias,
             batch.masked_lm_ids,

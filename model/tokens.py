@@ -24,6 +24,8 @@ class Tokens:
     position_ids: Tensor
     """(T,) int64, counted from each sequence's first token"""
     layout: Layout
+    num_tokens: int
+    """How many of the rows are tokens and not padding"""
 
     def to(self, device: torch.device) -> Tokens:
         """Return the same tokens on another device."""
@@ -51,6 +53,7 @@ def pad_tokens(
     if token_type_ids is None:
         token_type_ids = torch.zeros_like(input_ids)
     position_ids = torch.arange(length, device=input_ids.device).expand(num_sequences, length)
+    real = input_ids.numel() if attention_mask is None else int(attention_mask.count_nonzero())
     return Tokens(
         input_ids=input_ids.reshape(-1),
         token_type_ids=token_type_ids.reshape(-1),
@@ -58,6 +61,7 @@ def pad_tokens(
         layout=padded_layout(
             num_sequences, length, attention_mask, causal=causal, device=input_ids.device
         ),
+        num_tokens=real,
     )
 
 
@@ -68,31 +72,34 @@ def pack_tokens(
     *,
     causal: bool = False,
 ) -> Tokens:
-    """Lay out B sequences without padding, rows sorted by length, longest sequence first.
+    """Lay out B sequences with next to no padding.
 
-    `input_ids`: (T,) int64, the sequences one after another; `lengths`: (B,) int64, each at least
-    1; `segment_a_lengths`: (B,) int64, how many tokens of each have token type 0 (all, without
-    it). `layout.starts` tells where a sequence's rows begin, in the order given here.
+    `input_ids`: the sequences one after another, int64; `lengths`: (B,) int64, each at least 1;
+    `segment_a_lengths`: (B,) int64, how many tokens of each have token type 0 (all, without it).
+    `layout.starts` tells where each sequence's rows begin, in the order given here. Rows that
+    fill up a pack have id 0, and belong to no sequence.
     """
-    if int(lengths.sum()) != len(input_ids):
-        raise ValueError(f"lengths add up to {int(lengths.sum())}, input_ids are {len(input_ids)}")
+    num_tokens = int(lengths.sum())
+    if num_tokens != len(input_ids):
+        raise ValueError(f"lengths add up to {num_tokens}, input_ids are {len(input_ids)}")
     if len(lengths) == 0 or int(lengths.min()) < 1:
         raise ValueError("a packed batch needs a sequence, and every sequence a token")
-    order = torch.argsort(lengths, descending=True, stable=True)
-    sorted_lengths = lengths[order]
-    sorted_starts = torch.cumsum(sorted_lengths, 0) - sorted_lengths
-    given_starts = (torch.cumsum(lengths, 0) - lengths)[order]
-    position_ids = torch.arange(len(input_ids)) - sorted_starts.repeat_interleave(sorted_lengths)
-    if segment_a_lengths is None:
-        token_type_ids = torch.zeros_like(position_ids)
-    else:
-        borders = segment_a_lengths[order].repeat_interleave(sorted_lengths)
-        token_type_ids = (position_ids >= borders).long()
+    layout = packed_layout(lengths.numpy(), causal=causal)
+    positions = torch.arange(num_tokens)
+    positions -= (torch.cumsum(lengths, 0) - lengths).repeat_interleave(lengths)
+    rows = layout.starts.repeat_interleave(lengths) + positions
+    num_rows = layout.num_packs * layout.pack_length
+    columns = torch.zeros(3, num_rows, dtype=torch.int64)
+    columns[0, rows] = input_ids
+    columns[1, rows] = positions
+    if segment_a_lengths is not None:
+        columns[2, rows] = (positions >= segment_a_lengths.repeat_interleave(lengths)).long()
     return Tokens(
-        input_ids=input_ids[given_starts.repeat_interleave(sorted_lengths) + position_ids],
-        token_type_ids=token_type_ids,
-        position_ids=position_ids,
-        layout=packed_layout(sorted_lengths, order, causal=causal),
+        input_ids=columns[0],
+        position_ids=columns[1],
+        token_type_ids=columns[2],
+        layout=layout,
+        num_tokens=num_tokens,
     )
 
 

@@ -1,10 +1,14 @@
-"""Packed attention by one flash kernel on a GPU, where neither padding nor groups are needed.
+"""Packed attention by one flash kernel on a GPU, which takes sequences of any lengths.
 
 Written for CUDA and tested for its logic only: no measurement stands behind it yet.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,28 +18,43 @@ except ImportError:  # torch before 2.10
     varlen_attn = None
 
 
+@dataclass(frozen=True)
+class Borders:
+    """Where each stretch of rows that attends to itself begins."""
+
+    rows: Tensor
+    """(stretches + 1,) int32: the first row of each, and the number of rows"""
+    longest: int
+
+    def to(self, device: torch.device) -> Borders:
+        """Return the same borders on another device."""
+        return replace(self, rows=self.rows.to(device))
+
+
+def borders(sequence_of_row: npt.NDArray[np.int64]) -> Borders:
+    """Find the borders of stretches of equal numbers; filler between sequences is one too."""
+    inner = np.flatnonzero(np.diff(sequence_of_row)) + 1
+    rows = np.concatenate(([0], inner, [len(sequence_of_row)])).astype(np.int32)
+    return Borders(torch.from_numpy(rows), longest=int(np.diff(rows).max()))
+
+
 def supports(qkv: Tensor) -> bool:
     """Tell whether the kernel takes such rows: half precision, on a GPU."""
     return varlen_attn is not None and qkv.is_cuda and qkv.dtype in (torch.bfloat16, torch.float16)
 
 
-def attend_varlen(
-    qkv: Tensor, cumulative_lengths: Tensor, *, longest: int, num_heads: int, causal: bool
-) -> Tensor:
-    """Mix values within each sequence: (T, 3 · H) → (T, H).
-
-    `cumulative_lengths`: (B + 1,) int32, the row where each sequence begins, and the end.
-    """
+def attend_varlen(qkv: Tensor, within: Borders, *, num_heads: int, causal: bool) -> Tensor:
+    """Mix values within each stretch: (T, 3 · H) → (T, H)."""
     assert varlen_attn is not None
     query, key, value = qkv.view(len(qkv), 3, num_heads, -1).unbind(1)
     attended = varlen_attn(
         query,
         key,
         value,
-        cumulative_lengths,
-        cumulative_lengths,
-        longest,
-        longest,
+        within.rows,
+        within.rows,
+        within.longest,
+        within.longest,
         window_size=(-1, 0) if causal else (-1, -1),
     )
     assert isinstance(attended, Tensor)

@@ -27,8 +27,8 @@ def vocabulary_loss(
     """Return the summed cross entropy in nats and how many labels scored highest, int64.
 
     `hidden_states`: (M, H) in the precision of the matrix products; `weight`: (V, H) and `bias`:
-    (V,), float32, as are softmax and loss; `labels`: (M,) int64 below V. A label that shares the
-    highest score counts as right.
+    (V,), float32, as are softmax and loss; `labels`: int64 below V, of the first rows: the rows
+    after them count for nothing. A label that shares the highest score counts as right.
     """
     loss, correct = _VocabularyLoss.apply(hidden_states, weight, bias, labels)
     return loss, correct
@@ -46,23 +46,24 @@ class _VocabularyLoss(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden_states) if wanted else None
         grad_weight = None
         grad_bias = torch.zeros_like(bias) if wanted else None
-        for first in range(0, len(labels), _KEPT_ROWS):
-            rows = slice(first, first + _KEPT_ROWS)
-            kept = hidden_states.new_empty(len(labels[rows]), len(bias)) if wanted else None
-            for start in range(first, first + len(labels[rows]), _CACHED_ROWS):
-                end = min(start + _CACHED_ROWS, first + len(labels[rows]))
-                logits = torch.mm(hidden_states[start:end], table.t()).to(weight.dtype).add_(bias)
-                probs, losses, hits = _scored(logits, labels[start:end])
+        for first in range(0, len(hidden_states), _KEPT_ROWS):
+            block = hidden_states[first : first + _KEPT_ROWS]
+            kept = block.new_empty(len(block), len(bias)) if wanted else None
+            for start in range(0, len(block), _CACHED_ROWS):
+                part = block[start : start + _CACHED_ROWS]
+                part_labels = labels[first + start : first + start + len(part)]
+                logits = torch.mm(part, table.t()).to(weight.dtype).add_(bias)
+                probs, losses, hits = _scored(logits, part_labels)
                 loss += losses.sum()
                 correct += hits.sum()
                 if kept is not None and grad_bias is not None:
-                    probs[torch.arange(end - start, device=labels.device), labels[start:end]] -= 1
+                    _take_away_labels(probs, part_labels)
                     grad_bias += probs.sum(0)
-                    kept[start - first : end - first] = probs
+                    kept[start : start + len(part)] = probs
             if kept is not None and grad_hidden is not None:
-                torch.mm(kept, table, out=grad_hidden[rows])
-                part = torch.mm(kept.t(), hidden_states[rows]).to(weight.dtype)
-                grad_weight = part if grad_weight is None else grad_weight.add_(part)
+                torch.mm(kept, table, out=grad_hidden[first : first + len(block)])
+                product = torch.mm(kept.t(), block).to(weight.dtype)
+                grad_weight = product if grad_weight is None else grad_weight.add_(product)
         ctx.gradients = (grad_hidden, grad_weight, grad_bias)
         ctx.mark_non_differentiable(correct)
         return loss, correct
@@ -79,10 +80,17 @@ class _VocabularyLoss(torch.autograd.Function):
 
 
 def _scored(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return softmax (m, V), cross entropy (m,) and whether the label scores highest (m,)."""
+    """Return all rows' softmax, and for those with a label its loss and whether it is right."""
     probs = torch.softmax(logits, dim=1)
-    highest = logits.amax(dim=1)
-    scores = logits.gather(1, labels[:, None]).squeeze(1)
+    labelled = slice(0, len(labels))
+    highest = logits[labelled].amax(dim=1)
+    scores = logits[labelled].gather(1, labels[:, None]).squeeze(1)
     # The softmax of the highest logit is 1 / Σ exp(logit - highest), and never underflows.
-    losses = highest - scores - probs.amax(dim=1).log()
+    losses = highest - scores - probs[labelled].amax(dim=1).log()
     return probs, losses, scores == highest
+
+
+def _take_away_labels(probs: Tensor, labels: Tensor) -> None:
+    """Turn softmax into the loss's gradient for the logits, in place."""
+    probs[torch.arange(len(labels), device=labels.device), labels] -= 1
+    probs[len(labels) :] = 0

@@ -16,7 +16,7 @@ SMALL = BertConfig(
     num_hidden_layers=2,
     num_attention_heads=3,
     intermediate_size=34,
-    max_position_embeddings=13,
+    max_position_embeddings=32,
 )
 
 
@@ -61,9 +61,16 @@ class PaddedBatch:
 
 
 def padded_batch(
-    lengths: tuple[int, ...] = (5, 3), *, config: BertConfig = SMALL, seed: int = 1
+    lengths: tuple[int, ...] = (5, 3),
+    *,
+    config: BertConfig = SMALL,
+    seed: int = 1,
+    masked: int | None = None,
 ) -> PaddedBatch:
-    """Draw sequences of these lengths: two segments each, unequal numbers of masked tokens."""
+    """Draw sequences of these lengths: two segments each, unequal numbers of masked tokens.
+
+    `masked` asks for a number of masked tokens in all.
+    """
     generator = torch.Generator().manual_seed(seed)
     size = (len(lengths), max(lengths))
     positions = torch.arange(size[1])
@@ -71,13 +78,16 @@ def padded_batch(
     input_ids = torch.randint(5, config.vocab_size, size, generator=generator)
     borders = torch.tensor([max(1, length // 2) for length in lengths])[:, None]
     labels = torch.randint(5, config.vocab_size, size, generator=generator)
-    masked = (torch.rand(size, generator=generator) < 0.4) & real
-    masked[:, 0] = True
+    hidden = (torch.rand(size, generator=generator) < 0.4) & real
+    hidden[:, 0] = True
+    if masked is not None:
+        hidden = torch.zeros(size, dtype=torch.bool)
+        hidden[real] = torch.arange(int(real.sum())) < masked
     return PaddedBatch(
         input_ids=torch.where(real, input_ids, config.pad_token_id),
         attention_mask=real.long(),
         token_type_ids=((positions >= borders) & real).long(),
-        labels=torch.where(masked, labels, -100),
+        labels=torch.where(hidden, labels, -100),
         next_sentence_label=torch.randint(0, 2, size[:1], generator=generator),
     )
 

@@ -138,10 +138,10 @@ def test_every_place_the_paper_names_drops_by_a_draw_of_its_own(
     model(padded_batch((13, 13)).packed().tokens, KEY)
     assert sites == [
         "embeddings",
-        "layer 0 attention 0",
+        "layer 0 attention",
         "layer 0 attention output",
         "layer 0 output",
-        "layer 1 attention 0",
+        "layer 1 attention",
         "layer 1 attention output",
         "layer 1 output",
         "classifier",

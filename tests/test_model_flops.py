@@ -17,8 +17,9 @@ QUIET = dataclasses.replace(SMALL, hidden_dropout_prob=0.0, attention_probs_drop
 
 
 def test_useful_flops_are_what_an_unpadded_step_computes() -> None:
-    lengths = (11, 11, 11, 6, 6)
-    batch = padded_batch(lengths, config=QUIET).packed()
+    # Lengths and masked tokens that fill packs and kernels to the last row.
+    lengths = (32, 32, 32)
+    batch = padded_batch(lengths, config=QUIET, masked=32).packed()
     model = BertForPreTraining(QUIET)
     initialise(model, QUIET, seed=1)
     with FlopCounterMode(display=False) as counter:
@@ -34,7 +35,7 @@ def test_useful_flops_are_what_an_unpadded_step_computes() -> None:
 
 
 def test_padding_adds_work_that_is_not_useful() -> None:
-    batch = padded_batch((11, 3), config=QUIET)
+    batch = padded_batch((31, 9, 20), config=QUIET)
     model = BertForPreTraining(QUIET)
     counts = []
     for form in (batch.padded(), batch.packed()):

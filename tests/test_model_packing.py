@@ -17,8 +17,8 @@ from bertctl.model.tokens import Tokens, pack_tokens, pad_tokens
 
 from .model_batches import SMALL, padded_batch, randomise
 
-# Equal lengths, near ones, a crowd of one length and a lone token: every kind of group.
-LENGTHS = (13, 4, 4, 12, 1, 13, 7, *[9] * 9, 2, 8, 11)
+# Whole packs and packs of many: with a lone token, and one that fills a pack to the last row.
+LENGTHS = (32, 4, 4, 12, 1, 32, 17, *[9] * 9, 2, 8, 11)
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 
@@ -35,7 +35,7 @@ def test_packed_logits_equal_padded_logits(dtype: torch.dtype) -> None:
     padded, padded_nsp = model.logits(batch.padded().tokens)
     packed_tokens = batch.packed().tokens
     packed, packed_nsp = model.logits(packed_tokens)
-    padded = padded.view(len(LENGTHS), 13, -1)
+    padded = padded.view(len(LENGTHS), 32, -1)
     for number, length in enumerate(LENGTHS):
         start = int(packed_tokens.layout.starts[number])
         torch.testing.assert_close(
@@ -94,13 +94,14 @@ def test_changing_one_sequence_leaves_its_neighbours_bit_for_bit(changed: int) -
     assert torch.equal(moved, own)
 
 
-def test_every_row_is_in_exactly_one_group() -> None:
+def test_no_two_sequences_share_a_row_and_none_crosses_a_pack() -> None:
     layout = padded_batch(LENGTHS).packed().tokens.layout
-    seen = torch.zeros(sum(LENGTHS), dtype=torch.int64)
-    for group in layout.groups:
-        rows = group.rows if isinstance(group.rows, slice) else group.rows[group.key_mask.view(-1)]
-        seen[rows] += 1
-    assert torch.equal(seen, torch.ones_like(seen))
+    owner = torch.full((layout.num_packs * layout.pack_length,), -1)
+    for number, (start, length) in enumerate(zip(layout.starts.tolist(), LENGTHS, strict=True)):
+        rows = slice(start, start + length)
+        assert (owner[rows] == -1).all()
+        owner[rows] = number
+        assert start // layout.pack_length == (start + length - 1) // layout.pack_length
 
 
 def test_packing_keeps_tokens_positions_and_segments() -> None:
@@ -119,13 +120,27 @@ def test_packing_keeps_tokens_positions_and_segments() -> None:
     assert torch.equal(packed.masked_lm_ids, padded.masked_lm_ids)
 
 
-def test_most_of_a_batch_of_one_length_is_neither_gathered_nor_masked() -> None:
-    lengths = torch.tensor([128] * 90 + list(range(5, 125, 12)))
+def test_hardly_a_row_is_padding_and_whole_packs_are_not_masked() -> None:
+    lengths = torch.tensor([128] * 90 + list(range(5, 125, 6)))
     tokens = pack_tokens(torch.ones(int(lengths.sum()), dtype=torch.int64), lengths)
-    first = tokens.layout.groups[0]
-    assert (first.num_sequences, first.length, first.key_mask) == (90, 128, None)
-    computed = sum(group.num_sequences * group.length for group in tokens.layout.groups)
-    assert computed <= 1.15 * int(lengths.sum())
+    layout = tokens.layout
+    assert tokens.num_tokens == int(lengths.sum())
+    assert len(tokens.input_ids) == layout.num_packs * layout.pack_length
+    assert len(tokens.input_ids) < 1.02 * tokens.num_tokens
+    assert layout.apart is not None
+    assert len(layout.apart) == layout.num_packs - 90
+
+
+def test_batches_of_much_the_same_lengths_come_in_few_shapes() -> None:
+    generator = torch.Generator().manual_seed(1)
+    shapes: set[int] = set()
+    for _ in range(50):
+        lengths = torch.full((32,), 128)
+        short = torch.rand(32, generator=generator) < 0.2
+        lengths[short] = torch.randint(8, 128, (int(short.sum()),), generator=generator)
+        tokens = pack_tokens(torch.ones(int(lengths.sum()), dtype=torch.int64), lengths)
+        shapes.add(len(tokens.input_ids))
+    assert len(shapes) < 8
 
 
 @pytest.mark.parametrize("form", ["padded", "packed"])
@@ -178,6 +193,7 @@ def test_flash_kernel_is_handed_every_sequence_as_it_lies(monkeypatch: pytest.Mo
             ).transpose(0, 1)
             for begin, end in itertools.pairwise(cu_seq_q.tolist())
         ]
+        assert sum(len(part) for part in parts) == len(query)
         return torch.cat(parts)
 
     model = build(torch.float64)

@@ -44,6 +44,20 @@ def test_loss_and_gradients_are_cross_entropys_however_rows_are_cut(
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("cached", [4, 100])
+def test_rows_without_a_label_count_for_nothing(
+    cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CACHED_ROWS", cached)
+    hidden, weight, bias, labels = inputs(torch.float64)
+    results = []
+    for rows in (hidden, hidden[:17]):
+        loss, correct = vocabulary_loss(rows, weight, bias, labels[:17])
+        results.append((loss, correct, *torch.autograd.grad(loss, (hidden, weight, bias))))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
 def test_bfloat16_products_stay_near_float32_loss_and_gradients() -> None:
     hidden, weight, bias, labels = inputs(torch.float32)
     loss, _ = vocabulary_loss(hidden.bfloat16(), weight, bias, labels)

@@ -104,7 +104,7 @@ def test_old_names_become_todays() -> None:
         .replace("LayerNorm.bias", "LayerNorm.beta"): tensor
         for name, tensor in state.items()
     }
-    old["embeddings.position_ids"] = torch.arange(13)
+    old["embeddings.position_ids"] = torch.arange(32)
     old["cls.predictions.decoder.weight"] = state["bert.embeddings.word_embeddings.weight"].clone()
     old["cls.predictions.decoder.bias"] = old.pop("cls.predictions.bias")
     today = canonical_state_dict(old)
