@@ -169,6 +169,16 @@ def test_the_bytes_written_do_not_vary_with_the_hash_seed(tmp_path: Path) -> Non
             assert (directory / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
 
 
+def test_reading_a_vocabulary_imports_no_tokenizers(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from bertctl.pipeline.wordpiece.files import load_vocabulary\n"
+        "load_vocabulary(pathlib.Path(sys.argv[1]))\n"
+        "assert not {'tokenizers', 'pyarrow', 'torch'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program, write(tmp_path)], check=True)
+
+
 def refusal(path: Path) -> str:
     with pytest.raises(BadInput) as caught:
         load_vocabulary(path)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from .library import library_tokenizer
 from .vocabulary import (
     CLS,
     CONTINUATION,
@@ -87,6 +86,9 @@ def write_tokenizer_files(
 
     The same vocabulary gives the same bytes. `model_max_length` is where that tokenizer truncates.
     """
+    # Only here: to read a vocabulary, as every "up to date" does, must not wait for tokenizers.
+    from .library import library_tokenizer
+
     assert not any("\n" in token or "\r" in token for token in vocabulary.tokens)
     special: dict[str, Any] = {
         "pad_token": PAD,
@@ -105,6 +107,8 @@ def write_tokenizer_files(
         "model_max_length": model_max_length,
         **special,
     }
+    # Reading a vocabulary needs no tokenizer: answers that all is up to date come without it.
+
     tokenizer = library_tokenizer(vocabulary, normalization)
     contents = {
         VOCAB_FILE: "".join(f"{token}\n" for token in vocabulary.tokens),
