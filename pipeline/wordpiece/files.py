@@ -107,8 +107,6 @@ def write_tokenizer_files(
         "model_max_length": model_max_length,
         **special,
     }
-    # Reading a vocabulary needs no tokenizer: answers that all is up to date come without it.
-
     tokenizer = library_tokenizer(vocabulary, normalization)
     contents = {
         VOCAB_FILE: "".join(f"{token}\n" for token in vocabulary.tokens),
