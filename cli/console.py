@@ -133,9 +133,8 @@ class _Lines:
         self, console: Console, name: str, total: float | None, unit: str, done: float
     ) -> None:
         self._console, self._name, self._total, self._unit = console, name, total, unit
-        self._done = self._begun_with = done
+        self._done = self._begun_with = self._done_when_said = done
         self._begun = self._said = time.monotonic()
-        self._last_said: float | None = None
         self._figures = ""
 
     def advance(self, amount: float, **figures: float | str) -> None:
@@ -143,25 +142,25 @@ class _Lines:
         self._done += amount
         self._figures = _figures(figures)
         if time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            self._line()
+            self._line(since=self._said, begun_with=self._done_when_said)
 
     def finish(self) -> None:
         """Say how it ended, unless that was the last thing said."""
-        if self._last_said != self._done:
+        if self._done != self._done_when_said or self._said == self._begun:
             self._total = self._done
-            self._line()
+            self._line(since=self._begun, begun_with=self._begun_with)
 
-    def _line(self) -> None:
-        self._last_said = self._done
-        elapsed = max(time.monotonic() - self._begun, 1e-9)
-        rate = (self._done - self._begun_with) / elapsed
+    def _line(self, *, since: float, begun_with: float) -> None:
+        """Say how far it is, and how fast it went since then."""
+        now = time.monotonic()
+        rate = (self._done - begun_with) / max(now - since, 1e-9)
         parts = [f"{_scaled(self._done)} {self._unit}", f"{_scaled(rate)} {self._unit}/s"]
         if self._total and self._done < self._total:
             parts.insert(0, f"{self._done / self._total:.0%}")
             parts.append(f"{clock((self._total - self._done) / max(rate, 1e-9))} left")
         else:
-            parts.append(clock(elapsed))
+            parts.append(clock(now - self._begun))
+        self._said, self._done_when_said = now, self._done
         self._console.notice(f"{self._name}: " + ", ".join([*parts, self._figures]))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def committed_units(output: Path) -> set[str]:
-    return {path.stem for path in (output / "work" / "units").glob("*.json")}
+    return {path.stem for path in (output / ".bertctl" / "units").glob("*.json")}
 
 
 def kill_when(

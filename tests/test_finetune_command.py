@@ -50,14 +50,14 @@ def arguments(place: Path, output: Path, *, seeds: int = SEEDS) -> list[str]:
 
 
 def _checkpoints(output: Path) -> list[Path]:
-    return list((output / "work").glob("seed-*/checkpoints/step-*/checkpoint.json"))
+    return list((output / ".bertctl").glob("seed-*/checkpoints/step-*/checkpoint.json"))
 
 
 MOMENTS: dict[str, Callable[[Path], bool]] = {
     "first checkpoint": lambda output: bool(_checkpoints(output)),
     "second seed": lambda output: len(committed_units(output)) >= 1,
     "checkpoint being written": lambda output: (
-        len(committed_units(output)) >= 1 and (output / "work/aside/checkpoint").exists()
+        len(committed_units(output)) >= 1 and (output / ".bertctl/aside/checkpoint").exists()
     ),
 }
 

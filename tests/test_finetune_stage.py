@@ -250,7 +250,9 @@ def test_damaged_checkpoint_is_passed_over(
 ) -> None:
     with pytest.raises(Killed):
         finetune(request(task, model=start, seeds=2), tmp_path / "out", reporter=Killing(12))
-    (newest, *_) = sorted((tmp_path / "out" / ".bertctl").glob("seed-*/checkpoints/*"), reverse=True)
+    (newest, *_) = sorted(
+        (tmp_path / "out" / ".bertctl").glob("seed-*/checkpoints/*"), reverse=True
+    )
     _flip_a_byte(newest / "model")
     finetune(request(task, model=start, seeds=2), tmp_path / "out", reporter=Silent())
     assert bytes_of(tmp_path / "out") == uninterrupted

@@ -96,7 +96,7 @@ def test_shards_are_arrow_files_with_the_columns_of_the_contract(
         "document_b": "uint64",
     }
     assert json.loads(schema.metadata[b"bertctl"])["fingerprint"] == done.manifest.fingerprint
-    assert not (tmp_path / "out" / "work").exists()
+    assert not (tmp_path / "out" / ".bertctl").exists()
 
 
 def test_every_document_is_in_every_copy_and_none_of_the_held_out(

@@ -81,7 +81,7 @@ def test_killed_run_continues_to_the_bytes_of_an_uninterrupted_one(
     assert 0 < len(kept) < CHUNKS + BUCKETS
     assert not (killed / "manifest.json").exists()
 
-    records = killed / "work" / "units"
+    records = killed / ".bertctl" / "units"
     before = {name: (records / f"{name}.json").stat().st_mtime_ns for name in kept}
     seen: dict[str, int] = {}
 
@@ -230,7 +230,7 @@ def test_run_killed_before_its_recipe_stood_leaves_nothing_in_the_way(
     corpus: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    (output / "work" / "aside").mkdir(parents=True)
+    (output / ".bertctl" / "aside").mkdir(parents=True)
     (output / ".lock").touch()
     assert not run_toy(corpus, output).was_up_to_date
 
@@ -238,9 +238,9 @@ def test_run_killed_before_its_recipe_stood_leaves_nothing_in_the_way(
 def test_work_left_by_a_kill_after_the_manifest_is_swept(corpus: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     run_toy(corpus, output)
-    (output / "work" / "units").mkdir(parents=True)
+    (output / ".bertctl" / "units").mkdir(parents=True)
     assert run_toy(corpus, output).was_up_to_date
-    assert not (output / "work").exists()
+    assert not (output / ".bertctl").exists()
 
 
 def test_earlier_stage_is_opened_only_when_whole(corpus: Path, tmp_path: Path) -> None:

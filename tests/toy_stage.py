@@ -43,7 +43,7 @@ def build_chunk(chunk: Chunk) -> tuple[str, Unit]:
     def make(builder: UnitBuilder) -> Mapping[str, Any]:
         time.sleep(chunk.delay)
         words = Path(chunk.listed.path).read_text().split()
-        builder.path(f"work/{name}.txt").write_text("\n".join(words))
+        builder.path(f".bertctl/{name}.txt").write_text("\n".join(words))
         digest = fingerprint_of(sorted(words))
         return {"words": len(words), "digest": digest}
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import BadInput
-from ..stage.recipe import ListedInput
+from ..stage.files import read_json
+from ..stage.manifest import RECIPE
+from ..stage.recipe import ListedInput, Recipe
 from .formats import format_of, what_is_read
 
 
@@ -80,6 +82,8 @@ def _walk(directory: str, seen: set[Path]) -> Iterator[str]:
     if place in seen:  # a link back up
         return
     seen.add(place)
+    if (place / RECIPE).is_file() and Recipe.from_json(read_json(place / RECIPE)):
+        return  # an output of ours within the corpus is no part of it
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except OSError as error:
@@ -89,7 +93,7 @@ def _walk(directory: str, seen: set[Path]) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if Path(entry.path).is_dir():
             yield from _walk(entry.path, seen)
         elif format_of(entry.name) is not None:
             yield entry.path
@@ -103,6 +107,12 @@ def _at_least_one(paths: Iterable[str], named: str) -> list[str]:
 
 
 def _look_at(path: str) -> tuple[tuple[int, int], ListedInput]:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            f"{path!r}: the file's name can't be written down in UTF-8.", hint="Rename the file."
+        ) from error
     try:
         found = os.stat(path)  # noqa: PTH116
     except OSError as error:

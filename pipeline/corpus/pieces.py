@@ -30,6 +30,10 @@ class Piece:
     """The first few of them."""
 
 
+_LEAST_DOCUMENT_BYTES = 64
+"""What a document counts for at least: a million of one word each take memory, too."""
+
+
 class Progress(Protocol):
     """How far the reading of a source has come."""
 
@@ -47,7 +51,7 @@ def pieces_of(
     A piece is handed out when the next document is there, so that the last one, which may be
     empty, tells of everything that was read and left out after it.
     """
-    index = text_bytes = consumed = 0
+    index = text_bytes = weight = consumed = 0
     batch: list[Document] = []
     digests: list[int] = []
 
@@ -58,12 +62,14 @@ def pieces_of(
         return Piece(index, batch, text_bytes, content, read, num_skipped, skipped)
 
     for document, num_bytes, digest in documents:
-        if text_bytes >= limit:
+        if weight >= limit:
             done = piece()
             yield done
-            index, text_bytes, consumed = index + 1, 0, consumed + done.source_bytes
+            index, consumed = index + 1, consumed + done.source_bytes
+            text_bytes = weight = 0
             batch, digests = [], []
         batch.append(document)
         digests.append(digest)
         text_bytes += num_bytes
+        weight += max(num_bytes, _LEAST_DOCUMENT_BYTES)
     yield piece()

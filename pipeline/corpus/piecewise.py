@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, WorkFailed
 from ..stage.engine import Site, total_content
 from ..stage.files import fingerprint_of
 from ..stage.recipe import ListedInput
@@ -116,9 +116,15 @@ def _tell(site: Site, done: CorpusPass) -> None:
 
 def _run_source(task: _SourceTask) -> tuple[str, list[Unit]]:
     """Bring one source's units about; its own unit lists them, so that it is not read again."""
-    whole = task.units.build(task.name, task.key, partial(_make_pieces, task))
-    found = [task.units.find(name, task.key) for name in whole.result["pieces"]]
-    return task.source.file.path, [unit for unit in found if unit is not None]
+    for _ in range(2):
+        whole = task.units.build(task.name, task.key, partial(_make_pieces, task))
+        found = [task.units.find(name, task.key) for name in whole.result["pieces"]]
+        units = [unit for unit in found if unit is not None]
+        if len(units) == len(found):
+            return task.source.file.path, units
+        # A piece's file is gone, as scratch purgers take them: the source isn't done after all.
+        task.units.forget(task.name)
+    raise WorkFailed(f"Files of {task.units.work} vanish while they are needed.")
 
 
 def _make_pieces(task: _SourceTask, _: UnitBuilder) -> dict[str, Any]:

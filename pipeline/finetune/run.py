@@ -13,7 +13,7 @@ import numpy as np
 from ..stage.engine import Finished, Site
 from ..stage.files import FileRecord, publish, write_json
 from ..training.machine import set_up
-from ..training.model_files import ModelFiles, read_model
+from ..training.model_files import ModelFiles, publish_model, read_model
 from ..training.model_layout import MODEL
 from ..wordpiece.encode import WordPieceEncoder
 from ..wordpiece.files import write_tokenizer_files
@@ -185,7 +185,5 @@ def _publish(
     source = best_model(site, plan, best["seed"], best["best_epoch"])
     shutil.rmtree(aside / MODEL, ignore_errors=True)
     shutil.copytree(source, aside / MODEL)
-    shutil.rmtree(site.directory / MODEL, ignore_errors=True)
-    publish(aside / MODEL, site.directory / MODEL)
-    names += [f"{MODEL}/{path.name}" for path in sorted((site.directory / MODEL).iterdir())]
-    return {name: FileRecord.of(site.directory / name) for name in names}
+    model = publish_model(aside / MODEL, site.directory)
+    return {**{name: FileRecord.of(site.directory / name) for name in names}, **model}

@@ -16,7 +16,7 @@ from ...model.weights import initialise
 from ..stage.engine import Site
 from ..stage.files import fingerprint_of
 from ..stage.report import Progress
-from ..stage.units import Unit, UnitBuilder
+from ..stage.units import WORK, Unit, UnitBuilder
 from ..training.checkpoint import (
     checkpoint_after,
     latest_checkpoint,
@@ -260,4 +260,4 @@ def _directory(site: Site, seed: int) -> Path:
 
 
 def _outputs_path(seed: int, name: str) -> str:
-    return f"work/outputs/seed-{seed}-{name}.npy"
+    return f"{WORK}/outputs/seed-{seed}-{name}.npy"

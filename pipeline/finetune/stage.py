@@ -11,6 +11,7 @@ from ..stage.engine import Completion, Finished, Site, complete
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
+from ..training.model_layout import MODEL, MODEL_FILES
 from ..training.settings import NumericsSettings
 from .columns import Columns, choose_columns
 from .examples import Examples, label_names, read_examples
@@ -20,7 +21,13 @@ from .starting_point import StartingPoint, open_starting_point
 
 STAGE = "finetune"
 FORMAT_VERSION = 1
-_OWNS = ("model/*", "metrics.json", "predictions-*.jsonl", "log/seed-*.jsonl")
+_OWNS = (
+    *(f"{MODEL}/{name}" for name in MODEL_FILES),
+    "metrics.json",
+    "predictions-validation.jsonl",
+    "predictions-test.jsonl",
+    "log/seed-[0-9]*.jsonl",
+)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from ..stage.earlier import open_earlier
 from ..stage.files import FileRecord, fingerprint_of, read_json
 from ..stage.manifest import RECIPE, Manifest
 from ..training.model_layout import CONFIG, MODEL, TOKENIZER_FILES, WEIGHTS, model_directory
+from ..vocab.opening import open_vocabulary
+from ..wordpiece.files import load_vocabulary
 from ..wordpiece.vocabulary import Normalization, Vocabulary
 
 RANDOM = "random:"
@@ -116,7 +118,7 @@ def _random(model: str, vocab: Path | None) -> StartingPoint:
             f"--model {model} has no vocabulary of its own.",
             hint="Name one with --vocab: made by `bertctl vocab`, or any BERT directory.",
         )
-    vocabulary, normalization = _load_vocabulary(vocab)
+    vocabulary, normalization = open_vocabulary(vocab)
     config = replace(SIZES[size], vocab_size=len(vocabulary), pad_token_id=vocabulary.pad_id)
     return StartingPoint(None, config, {}, {}, vocabulary, normalization)
 
@@ -175,20 +177,13 @@ def _recorded(path: Path) -> dict[str, FileRecord]:
 def _vocabulary(directory: Path, vocab: Path | None) -> tuple[Vocabulary, Normalization]:
     """Read the model's own vocabulary, or `vocab` where it has none."""
     if vocab is None:
-        return _load_vocabulary(directory)
-    given = _load_vocabulary(vocab)
+        return load_vocabulary(directory)
+    given = open_vocabulary(vocab)
     if any((directory / name).exists() for name in TOKENIZER_FILES):
-        own = _load_vocabulary(directory)
+        own = load_vocabulary(directory)
         if own[0].fingerprint(own[1]) != given[0].fingerprint(given[1]):
             raise BadInput(
                 f"{vocab} isn't the vocabulary that {directory} was trained with.",
                 hint="Leave --vocab out: the model has its own.",
             )
     return given
-
-
-def _load_vocabulary(path: Path) -> tuple[Vocabulary, Normalization]:
-    # With its files come the tokenizers, which help and usage errors do without.
-    from ..wordpiece.files import load_vocabulary
-
-    return load_vocabulary(path)

@@ -18,12 +18,12 @@ from ...model.weights import initialise
 from ..errors import BadInput
 from ..stage.earlier import EarlierStage
 from ..stage.engine import Finished, Site
-from ..stage.files import FileRecord, publish
+from ..stage.files import FileRecord
 from ..training.checkpoint import latest_checkpoint, remove_old_checkpoints, write_checkpoint
 from ..training.log import MetricsLog
 from ..training.loop import Hooks, TrainingState, train
 from ..training.machine import Machine, set_up
-from ..training.model_files import write_model
+from ..training.model_files import publish_model, write_model
 from ..training.model_layout import MODEL
 from .course import PretrainingCourse, baselines, evaluate
 from .order import Order
@@ -220,7 +220,4 @@ def _publish(
     aside = site.units.work / "aside" / MODEL
     shutil.rmtree(aside, ignore_errors=True)
     write_model(aside, state.model, config, tokenizer, architecture=_ARCHITECTURE)
-    final = site.directory / MODEL
-    shutil.rmtree(final, ignore_errors=True)
-    publish(aside, final)
-    return {f"{MODEL}/{path.name}": FileRecord.of(path) for path in sorted(final.iterdir())}
+    return publish_model(aside, site.directory)

@@ -35,7 +35,9 @@ class PretrainSettings:
     """*What*: how the model is trained (Devlin et al. 2018, A.2)."""
 
     steps: int | None = setting(None, "Optimizer steps to take.", minimum=1)
-    epochs: float | None = setting(None, "Passes over the corpus, instead of --steps.", minimum=0)
+    epochs: float | None = setting(
+        None, "Passes over the corpus, in place of --steps.", minimum=1e-6
+    )
     batch_size: int = setting(256, "Instances in a step.", minimum=1)
     learning_rate: float = setting(1e-4, "Greatest learning rate.", minimum=0)
     warmup_proportion: float = setting(

@@ -16,12 +16,18 @@ from ..stage.engine import Completion, Finished, Site, complete
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
+from ..training.model_layout import CHECKPOINT_FILES, MODEL, MODEL_FILES
 from ..training.settings import NumericsSettings
 from .settings import ArchitectureSettings, PretrainHow, PretrainSettings
 
 STAGE = "pretrain"
 FORMAT_VERSION = 1
-_OWNS = ("model/*", "checkpoints/step-*/**/*", "log/*")
+_OWNS = (
+    *(f"{MODEL}/{name}" for name in MODEL_FILES),
+    *CHECKPOINT_FILES,
+    "log/metrics.jsonl",
+    "log/checked.json",
+)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -56,7 +62,12 @@ def pretrain(
             hint="BERT was trained for about 40 epochs: --epochs 40.",
         )
     shards = open_earlier(request.shards, "shard")
-    config = config_of(request, vocab_size=shards.manifest.statistics["vocab_size"])
+    vocabulary = shards.manifest.statistics
+    config = config_of(
+        request,
+        vocab_size=vocabulary["vocab_size"],
+        pad_token_id=vocabulary["pad_token_id"],
+    )
     longest = shards.manifest.recipe.what["max_seq_length"]
     if longest > config.max_position_embeddings:
         raise BadInput(
@@ -76,7 +87,7 @@ def pretrain(
     return complete(recipe, output, work, reporter=reporter, force=force)
 
 
-def config_of(request: PretrainRequest, *, vocab_size: int) -> BertConfig:
+def config_of(request: PretrainRequest, *, vocab_size: int, pad_token_id: int = 0) -> BertConfig:
     """Return the model's configuration: the file's or the size's, then what was given singly.
 
     Raises:
@@ -91,7 +102,7 @@ def config_of(request: PretrainRequest, *, vocab_size: int) -> BertConfig:
         base = SIZES[request.architecture.model]
         if request.config is not None:
             base = BertConfig.from_dict(request.config)
-        return replace(base, **{**given, "vocab_size": vocab_size})
+        return replace(base, **{**given, "vocab_size": vocab_size, "pad_token_id": pad_token_id})
     except (ValueError, TypeError) as error:
         raise BadInput(
             f"This isn't a model that can be built: {error}.",

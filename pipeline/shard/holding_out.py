@@ -48,14 +48,15 @@ class Census:
 def choose_split(pieces: Sequence[Path], *, documents: int, fraction: float) -> Split:
     """Hold out the share asked for: at least 64 documents or a tenth of the corpus.
 
-    Nothing is held out where that leaves fewer than two different documents to tell apart.
+    Nothing is held out where that leaves either side fewer than two different documents.
     """
     if fraction == 0:
         return Split()
     wanted = max(round(fraction * documents), min(_FEWEST_DOCUMENTS, documents // 10))
     below = _smallest_keys_bound(pieces, wanted, documents)
     split = Split(below, _cut_identities(pieces, below))
-    return split if census(pieces, split, held_out=True).differ else Split()
+    both = all(census(pieces, split, held_out=side).differ for side in (True, False))
+    return split if both else Split()
 
 
 def census(pieces: Sequence[Path], split: Split, *, held_out: bool) -> Census:

@@ -80,6 +80,7 @@ def run(site: Site, request: ShardRequest) -> Finished:
         statistics={
             **totals,
             "vocab_size": len(vocabulary),
+            "pad_token_id": vocabulary.pad_id,
             "validation_documents": plan.validation_documents,
             "train": _split_figures(buckets, "train"),
             "validation": _split_figures(buckets, "validation"),

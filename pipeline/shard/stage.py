@@ -13,12 +13,17 @@ from ..stage.engine import Completion, Finished, Site, complete
 from ..stage.recipe import ListedInput, Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
-from ..wordpiece.files import load_vocabulary
+from ..vocab.opening import open_vocabulary
+from ..wordpiece.files import TOKENIZER_FILES
 from .settings import InstanceSettings, ShardHow
 
 STAGE = "shard"
 FORMAT_VERSION = 1
-_OWNS = ("train-*-of-*.arrow", "validation-*-of-*.arrow", "vocab.txt", "*token*.json")
+_NUMBER = "[0-9]" * 5
+_OWNS = (
+    tuple(f"{split}-{_NUMBER}-of-{_NUMBER}.arrow" for split in ("train", "validation"))
+    + TOKENIZER_FILES
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ def shard(
     """
     check_settings(request.corpus, request.sentences, request.instances, request.how)
     check_corpus_settings(request.corpus, request.sentences)
-    vocabulary, normalization = load_vocabulary(request.vocab)
+    vocabulary, normalization = open_vocabulary(request.vocab)
     recipe = Recipe(
         stage=STAGE,
         format_version=FORMAT_VERSION,
@@ -58,15 +63,18 @@ def shard(
         output,
         partial(_work, request=request),
         reporter=reporter,
-        read_contents=partial(_read_contents, request=request),
+        read_contents=partial(_read_contents, corpus=request.corpus, listed=recipe.inputs),
         force=force,
     )
 
 
-def _read_contents(files: Sequence[ListedInput], request: ShardRequest) -> dict[str, str]:
+def _read_contents(
+    files: Sequence[ListedInput], corpus: CorpusSettings, listed: Sequence[ListedInput]
+) -> dict[str, str]:
     from ..corpus.piecewise import read_contents
 
-    return read_contents(files, request.corpus)
+    # Which documents are the first N is a question to all files together.
+    return read_contents(files if corpus.max_documents is None else listed, corpus)
 
 
 def _work(site: Site, request: ShardRequest) -> Finished:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, OutputRefused
+from ..errors import OutputRefused
 from .files import FileRecord, read_json, write_json
 from .lock import LOCK, locked
 from .manifest import MANIFEST, RECIPE, Manifest
@@ -85,14 +85,17 @@ def complete(
         return Completion(directory, manifest, was_up_to_date=True)
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory):
-        if force:
+        if force and _stands_in_the_way(directory, recipe):
             remove_ours(directory)
         elif manifest := _up_to_date(directory, recipe, read_contents):
             # Its last writer ended while this process waited for the lock.
             return Completion(directory, manifest, was_up_to_date=True)
         _continue_or_refuse(directory, recipe, reporter)
         _begin(directory, recipe)
-        finished = work(Site(directory, recipe, UnitStore(directory), reporter))
+        site = Site(directory, recipe, UnitStore(directory), reporter)
+        finished = work(site)
+        for stray in site.units.stray_files(finished.files.keys()):
+            stray.unlink(missing_ok=True)
         manifest = Manifest(
             recipe=recipe,
             content=total_content(finished.contents),
@@ -105,9 +108,16 @@ def complete(
     return Completion(directory, manifest, was_up_to_date=False)
 
 
+def _stands_in_the_way(directory: Path, recipe: Recipe) -> bool:
+    """Whether something finished or of another recipe is there: what is merely begun goes on."""
+    begun = _recipe_at(directory)
+    return begun is None or bool(begun.differences(recipe)) or (directory / MANIFEST).exists()
+
+
 def remove_ours(directory: Path) -> None:
     """Remove the files that the directory's own recipe or manifest names, and nothing else."""
-    recipe, manifest = _recipe_at(directory), Manifest.read(directory)
+    manifest = Manifest.read(directory)
+    recipe = _recipe_at(directory) or (manifest and manifest.recipe)
     if recipe is None:
         return
     # The manifest goes first: from here on the directory no longer claims to be complete.
@@ -230,14 +240,3 @@ def _sweep(directory: Path) -> None:
     if (directory / WORK).is_dir():
         with locked(directory):
             shutil.rmtree(directory / WORK, ignore_errors=True)
-
-
-def require_inputs_unchanged(inputs: Sequence[ListedInput]) -> None:
-    """Raise `BadInput` where an input file isn't what it was when the work began."""
-    for each in inputs:
-        status = Path(each.path).stat()
-        if (status.st_size, status.st_mtime_ns) != (each.size, each.mtime_ns):
-            raise BadInput(
-                f"{each.path} changed while it was read.",
-                hint="Run the same command again once nothing writes to it.",
-            )

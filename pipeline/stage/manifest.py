@@ -67,13 +67,16 @@ class Manifest:
         value = read_json(directory / MANIFEST)
         if value is None or value.get("kind") != _MARK:
             return None
-        recipe = Recipe.from_json(value["recipe"])
+        recipe = Recipe.from_json(value.get("recipe"))
         if recipe is None:
             return None
-        return cls(
-            recipe=recipe,
-            content=value["content"],
-            contents=value["contents"],
-            files={name: FileRecord(**each) for name, each in value["files"].items()},
-            statistics=value["statistics"],
-        )
+        try:
+            return cls(
+                recipe=recipe,
+                content=value["content"],
+                contents=value["contents"],
+                files={name: FileRecord(**each) for name, each in value["files"].items()},
+                statistics=value["statistics"],
+            )
+        except (KeyError, TypeError):
+            return None

@@ -86,13 +86,16 @@ class Recipe:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> Recipe | None:
-        """Read what `as_json` gave; None where it isn't a recipe."""
+        """Read what `as_json` gave; None where it isn't a recipe this version understands."""
         if value is None or value.get("kind") != _MARK:
             return None
         fields = {name: part for name, part in value.items() if name != "kind"}
-        fields["inputs"] = tuple(ListedInput(**each) for each in value["inputs"])
-        fields["owns"] = tuple(value["owns"])
-        return cls(**fields)
+        try:
+            fields["inputs"] = tuple(ListedInput(**each) for each in value["inputs"])
+            fields["owns"] = tuple(value["owns"])
+            return cls(**fields)
+        except (KeyError, TypeError):
+            return None
 
 
 def resolved(*groups: Any) -> dict[str, Any]:

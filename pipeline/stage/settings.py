@@ -11,6 +11,7 @@ answers whether turning that knob invalidates an output:
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class Setting:
         if not isinstance(value, accepted) or isinstance(value, bool):
             kind = "a whole number" if self.type is int else "a number"
             raise self._refusal(value, " or ".join([kind, *self.words]))
+        if not math.isfinite(value):
+            raise self._refusal(value, "a finite number")
         if self.minimum is not None and not value >= self.minimum:
             raise self._refusal(value, f"at least {self.minimum:g}")
         if self.maximum is not None and not value <= self.maximum:

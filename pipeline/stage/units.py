@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .files import FileRecord, publish, read_json, write_json
 
-WORK = "work"
+WORK = ".bertctl"
+"""Hidden, and named so that nobody has one of their own."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,20 @@ class UnitStore:
             return builder.commit(key, result)
         finally:
             builder.discard()
+
+    def forget(self, name: str) -> None:
+        """Take a unit's word back: it will be made again."""
+        self._record_path(name).unlink(missing_ok=True)
+
+    def stray_files(self, listed: Collection[str]) -> list[Path]:
+        """Return files of units that nobody lists: an input changed after they were made."""
+        records = map(read_json, (self.work / "units").glob("*.json"))
+        made = {path for record in records if record for path in record["files"]}
+        return [
+            self.directory / path
+            for path in made
+            if path not in listed and not path.startswith(f"{WORK}/")
+        ]
 
     def _record_path(self, name: str) -> Path:
         return self.work / "units" / f"{name}.json"

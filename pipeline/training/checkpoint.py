@@ -97,7 +97,9 @@ def latest_checkpoint(run: Path, reporter: Reporter) -> Checkpoint | None:
     """Return the newest checkpoint that is whole; name every damaged one that is passed over."""
     for step, directory in sorted(_all(run), reverse=True):
         if fault := _fault(directory):
-            reporter.warn(f"{directory} is damaged ({fault}): going back to the one before it.")
+            reporter.warn(f"{directory} is damaged ({fault}): removed, to be made again.")
+            # Left there it would count as the newest, and newer ones would be removed before it.
+            _remove(directory)
             continue
         return _open(directory, step)
     return None
@@ -122,9 +124,13 @@ def remove_old_checkpoints(run: Path, *, keep: int, spare: Collection[int] = ())
     """Remove all but the newest `keep` checkpoints and those of the steps in `spare`."""
     old = sorted(_all(run), reverse=True)[keep:]
     for directory in (directory for step, directory in old if step not in spare):
-        # Without this file it is no checkpoint, however far the removal gets.
-        (directory / _STATE).unlink(missing_ok=True)
-        shutil.rmtree(directory)
+        _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    # Without this file it is no checkpoint, however far the removal gets.
+    (directory / _STATE).unlink(missing_ok=True)
+    shutil.rmtree(directory)
 
 
 def _open(directory: Path, step: int) -> Checkpoint:

@@ -162,4 +162,7 @@ def take_step(
 
 
 def _shown(figures: Figures) -> dict[str, float]:
-    return {"loss": figures["loss"]}
+    shown = {"loss": figures["loss"]}
+    if "tokens" in figures:
+        shown["tokens/s"] = figures["tokens"] / figures["seconds"]
+    return shown

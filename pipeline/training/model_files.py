@@ -17,7 +17,8 @@ from torch import Tensor
 from ...model.config import BertConfig
 from ...model.weights import canonical_state_dict
 from ..errors import BadInput
-from .model_layout import CONFIG, TOKENIZER_FILES, WEIGHTS
+from ..stage.files import FileRecord, publish
+from .model_layout import CONFIG, MODEL, MODEL_FILES, TOKENIZER_FILES, WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,16 @@ def write_model(
     for name in TOKENIZER_FILES:
         if (tokenizer / name).exists():
             shutil.copyfile(tokenizer / name, directory / name)
+
+
+def publish_model(aside: Path, run: Path) -> dict[str, FileRecord]:
+    """Move a model written aside to its place in a run, file by file; return what now stands."""
+    final = run / MODEL
+    final.mkdir(exist_ok=True)
+    for path in sorted(aside.iterdir()):
+        publish(path, final / path.name)
+    names = [name for name in MODEL_FILES if (final / name).exists()]
+    return {f"{MODEL}/{name}": FileRecord.of(final / name) for name in names}
 
 
 def read_model(directory: Path) -> ModelFiles:

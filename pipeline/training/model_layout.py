@@ -14,6 +14,16 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
 )
 
+MODEL_FILES = (CONFIG, WEIGHTS, *TOKENIZER_FILES)
+
+_CHECKPOINT = "checkpoints/step-[0-9]*"
+CHECKPOINT_FILES = (
+    f"{_CHECKPOINT}/checkpoint.json",
+    f"{_CHECKPOINT}/optimizer.safetensors",
+    *(f"{_CHECKPOINT}/{MODEL}/{name}" for name in MODEL_FILES),
+)
+"""What every checkpoint of a run holds, as patterns."""
+
 
 def model_directory(path: Path) -> Path:
     """Return where the model stands that `path` means: a run, a checkpoint, or a model itself."""

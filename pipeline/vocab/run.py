@@ -26,6 +26,8 @@ from .merging import train_wordpiece
 from .stage import VocabRequest
 
 _HELD_OUT_SHARE = 1 / 100
+_FEWEST_DOCUMENTS = 200
+"""Of fewer, none is held out: one of a hundred might be the book that matters."""
 _TRAINING, _HELD_OUT = "training", "held-out"
 
 
@@ -41,6 +43,8 @@ class Count:
         """Write two tables of counted words; return how many words were counted."""
         identities = np.array([each.identity for each in documents], np.uint64)
         held_out = mixed(identities, 0, "held out") < np.uint64(_HELD_OUT_SHARE * 2**64)
+        # A document so long that it comes in parts could be most of the text.
+        held_out &= np.array([each.part == 0 for each in documents], bool)
         counted = {}
         for side, chosen in ((_TRAINING, ~held_out), (_HELD_OUT, held_out)):
             text = "\n".join(documents[row].text for row in np.flatnonzero(chosen).tolist())
@@ -64,6 +68,8 @@ def run(site: Site, request: VocabRequest) -> Finished:
         workers=available_workers() if how.workers == "auto" else how.workers,
     )
     training, held_out = (_total(site, corpus, side) for side in (_TRAINING, _HELD_OUT))
+    if corpus.total("num_documents") < _FEWEST_DOCUMENTS:
+        training, held_out = merge_counts([training, held_out]), merge_counts([])
     with site.reporter.phase("merge pieces", total=None, unit="pieces") as progress:
         tokens = train_wordpiece(
             training,

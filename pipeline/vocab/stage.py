@@ -13,11 +13,12 @@ from ..stage.engine import Completion, Finished, Site, complete
 from ..stage.recipe import ListedInput, Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
+from ..wordpiece.files import TOKENIZER_FILES
 from .settings import VocabHow, VocabSettings
 
 STAGE = "vocab"
 FORMAT_VERSION = 1
-_OWNS = ("vocab.txt", "*token*.json")
+_OWNS = TOKENIZER_FILES
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,18 @@ def vocab(
         output,
         partial(_work, request=request),
         reporter=reporter,
-        read_contents=partial(_read_contents, request=request),
+        read_contents=partial(_read_contents, corpus=request.corpus, listed=recipe.inputs),
         force=force,
     )
 
 
-def _read_contents(files: Sequence[ListedInput], request: VocabRequest) -> dict[str, str]:
+def _read_contents(
+    files: Sequence[ListedInput], corpus: CorpusSettings, listed: Sequence[ListedInput]
+) -> dict[str, str]:
     from ..corpus.piecewise import read_contents
 
-    return read_contents(files, request.corpus)
+    # Which documents are the first N is a question to all files together.
+    return read_contents(files if corpus.max_documents is None else listed, corpus)
 
 
 def _work(site: Site, request: VocabRequest) -> Finished:
