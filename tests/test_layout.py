@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from .corpora import write_corpus, write_vocabulary
+
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ("cli", "pipeline", "model")
 # A floor may import itself and those after it.
@@ -77,6 +79,27 @@ def test_help_and_usage_errors_import_nothing_heavy(arguments: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_up_to_date_answer_imports_nothing_heavy(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", files=2)
+    command = ["shard", str(corpus), "--vocab", str(write_vocabulary(tmp_path / "vocab.txt"))]
+    command += ["-o", str(tmp_path / "out")]
+    subprocess.run([sys.executable, "-m", "bertctl", *command], check=True, capture_output=True)
+    code = (
+        "import sys\n"
+        f"sys.argv = ['bertctl', *{command!r}]\n"
+        "from bertctl.cli.main import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "heavy = {'torch', 'tokenizers', 'pyarrow', 'rich', 'tqdm', 'transformers'}\n"
+        "sys.exit(f'imported {heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "is up to date" in done.stdout
 
 
 def test_no_module_holds_two_subjects() -> None:

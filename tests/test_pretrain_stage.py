@@ -371,3 +371,25 @@ def test_every_epoch_shows_every_instance_once(shards: Path) -> None:
         for end, length in zip(ends, everything.lengths, strict=True)
     ]
     assert sorted(seen) == sorted(expected)
+
+
+def test_damaged_checkpoint_does_not_outlive_the_ones_written_since(
+    shards: Path, whole: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    one = replace(HOW, keep=1)
+    for stop_after in (8, 5):
+        counted = iter(range(100))
+        with pytest.raises(Stopped):
+            run(
+                shards,
+                output,
+                how=one,
+                should_stop=lambda c=counted, n=stop_after: next(c) == n - 1,
+            )
+        (kept,) = (output / "checkpoints").iterdir()
+        if stop_after == 8:
+            _flip(kept / "optimizer.safetensors")
+    assert kept.name == "step-00000005"
+    run(shards, output, how=one)
+    assert bytes_of(output) == bytes_of(whole)

@@ -18,6 +18,9 @@ from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.shard.stage import ShardRequest, shard
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.vocab.settings import VocabSettings
+from bertctl.pipeline.vocab.stage import VocabRequest
+from bertctl.pipeline.vocab.stage import vocab as learn
 
 from .corpora import SPECIAL, documents, write_corpus, write_vocabulary
 from .killing import bytes_of, committed_units, kill_when
@@ -308,3 +311,72 @@ def test_predictions_are_counted_in_the_manifest_as_the_rows_have_them(
     lengths = np.array([len(row["input_ids"]) for row in rows])
     expected = np.maximum(1, np.rint(0.15 * lengths))
     assert [len(row["masked_lm_ids"]) for row in rows] == expected.tolist()
+
+
+def test_piece_that_vanished_is_made_again_on_resume(vocab: Path, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", files=12, per_file=60)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    flags = ["--max-seq-length", "48", "--num-shards", "4", "--dupe-factor", "3"]
+    command = [sys.executable, "-m", "bertctl", "shard", str(corpus), "--vocab", str(vocab)]
+    kill_when(
+        [*command, *flags, "--validation-fraction", "0.1", "-o", str(killed), "--workers", "1"],
+        lambda: any(name.startswith("train") for name in committed_units(killed)),
+        signal.SIGKILL,
+    )
+    sorted((killed / ".bertctl" / "tokens").glob("*.arrow"))[3].unlink()
+    run(corpus, vocab, killed)
+    run(corpus, vocab, whole)
+    assert bytes_of(killed) == bytes_of(whole)
+
+
+def test_shards_of_a_corpus_that_shrank_meanwhile_are_gone(vocab: Path, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", files=12, per_file=60)
+    output = tmp_path / "out"
+    command = [sys.executable, "-m", "bertctl", "shard", str(corpus), "--vocab", str(vocab)]
+    flags = "--max-seq-length 48 --num-shards 4 --dupe-factor 3 --validation-fraction 0.1"
+    kill_when(
+        [*command, *flags.split(), "--workers", "1", "-o", str(output)],
+        lambda: any(name.startswith("validation") for name in committed_units(output)),
+        signal.SIGKILL,
+    )
+    for number in range(1, 12):
+        (corpus / f"{number}.txt").unlink()
+    (corpus / "0.txt").write_text("\n\n".join(documents(5)))
+    done = run(corpus, vocab, output)
+    assert {path.name for path in output.glob("*.arrow")} == {
+        name for name in done.manifest.files if name.endswith(".arrow")
+    }
+
+
+def test_output_inside_the_corpus_is_no_part_of_it(corpus: Path, vocab: Path) -> None:
+    run(corpus, vocab, corpus / "out")
+    assert run(corpus, vocab, corpus / "out").was_up_to_date
+
+
+def test_touched_corpus_is_the_same_when_only_its_first_documents_are_taken(
+    corpus: Path, vocab: Path, tmp_path: Path
+) -> None:
+    settings = CorpusSettings(max_documents=20)
+    run(corpus, vocab, tmp_path / "out", corpus=settings)
+    (corpus / "1.txt").touch()
+    assert run(corpus, vocab, tmp_path / "out", corpus=settings).was_up_to_date
+
+
+@pytest.mark.parametrize("fault", ["unfinished", "truncated", "special tokens only"])
+def test_vocabulary_that_is_unfinished_or_damaged_is_refused(
+    corpus: Path, tmp_path: Path, fault: str
+) -> None:
+    made = tmp_path / "vocab"
+    request = VocabRequest(inputs=(str(corpus),), vocab=VocabSettings(vocab_size=90))
+    learn(request, made, reporter=Silent())
+    if fault == "unfinished":
+        (made / "manifest.json").unlink()
+    elif fault == "truncated":
+        lines = (made / "vocab.txt").read_text().split("\n")[:50]
+        (made / "vocab.txt").write_text("\n".join(lines) + "\n")
+    else:
+        made = tmp_path / "five.txt"
+        made.write_text("\n".join(SPECIAL) + "\n")
+    with pytest.raises(BadInput, match="isn't finished|damaged|special tokens only"):
+        run(corpus, made, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -298,3 +298,48 @@ def test_half_written_json_is_never_seen(tmp_path: Path) -> None:
         write_json(path, {"a": object()})
     assert json.loads(path.read_text()) == {"a": 1}
     assert FileRecord.of(path).size == path.stat().st_size
+
+
+def test_user_s_files_survive_force_and_up_to_date_runs(corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    run_toy(corpus, output, size=1)
+    mine = [output / "work" / "mine.txt", output / "bucket-notes.md"]
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    assert run_toy(corpus, output, size=1).was_up_to_date
+    run_toy(corpus, output, size=2, force=True)
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+
+
+def test_force_goes_on_with_what_was_begun_by_the_same_recipe(corpus: Path, tmp_path: Path) -> None:
+    killed, reporter = tmp_path / "killed", Recording()
+    kill_when(
+        [*TOY, str(corpus), str(killed), "1", "0.05"],
+        lambda: len(committed_units(killed)) >= 3,
+        signal.SIGKILL,
+    )
+    run_toy(corpus, killed, force=True, reporter=reporter)
+    assert any("Continuing" in notice for notice in reporter.notices)
+
+
+def test_manifest_never_vouches_for_another_run(corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    run_toy(corpus, output, size=1)
+    (output / "recipe.json").unlink()
+    with pytest.raises(TypeError):
+        run_toy(corpus, output, size=2, force=True, delay="broken")  # type: ignore[arg-type]
+    assert not (output / "manifest.json").exists()
+
+
+def test_recipe_of_another_version_is_not_understood_and_not_overwritten(
+    corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    run_toy(corpus, output)
+    for name in ("recipe.json", "manifest.json"):
+        value = json.loads((output / name).read_text())
+        (value if name == "recipe.json" else value["recipe"])["later"] = 1
+        (output / name).write_text(json.dumps(value))
+    with pytest.raises(OutputRefused, match="isn't ours"):
+        run_toy(corpus, output, force=True)

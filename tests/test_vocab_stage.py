@@ -156,3 +156,11 @@ def test_added_file_is_another_corpus(corpus: Path, tmp_path: Path) -> None:
     (corpus / "more.txt").write_text("One more document.\n")
     with pytest.raises(OutputRefused, match=r"more\.txt"):
         run(corpus, tmp_path / "out")
+
+
+def test_of_a_small_corpus_nothing_is_held_out(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", files=1, per_file=150)
+    figures = run(corpus, tmp_path / "out").manifest.statistics
+    text = "".join(path.read_text() for path in corpus.iterdir())
+    assert figures["words"] == len(text.replace(".", " .").split())
+    assert figures["held_out"] is None

@@ -99,7 +99,7 @@ class FinetuningCourse:
         outputs: Tensor = model(part.tokens, key)
         return self.task.loss_sum(outputs, part.targets) / part.step_rows, {
             "rows": float(len(part.targets)),
-            "tokens": float(len(part.tokens.input_ids)),
+            "tokens": float(part.tokens.num_tokens),
         }
 
 

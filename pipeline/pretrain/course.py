@@ -24,7 +24,6 @@ class Part:
     """A micro-batch, and what the whole step's sums are divided by."""
 
     batch: PretrainingBatch
-    num_tokens: int
     step_masked: int
     step_instances: int
 
@@ -62,8 +61,8 @@ class PretrainingCourse:
         instances = self.shards.read(self.order.rows(positions))
         masked = len(instances.masked_lm_ids)
         return [
-            MicroBatch(start, Part(batch.to(self.device), num_tokens, masked, size))
-            for start, num_tokens, batch in micro_batches(instances, self.micro_batch_size)
+            MicroBatch(start, Part(batch.to(self.device), masked, size))
+            for start, batch in micro_batches(instances, self.micro_batch_size)
         ]
 
     def loss(
@@ -79,16 +78,15 @@ class PretrainingCourse:
             "nsp_loss": nsp_loss.detach(),
             "mlm_accuracy": sums.mlm_correct / part.step_masked,
             "nsp_accuracy": sums.nsp_correct / part.step_instances,
-            "tokens": float(part.num_tokens),
+            "tokens": float(part.batch.tokens.num_tokens),
         }
 
 
-def micro_batches(instances: Instances, size: int) -> Iterator[tuple[int, int, PretrainingBatch]]:
-    """Cut instances into micro-batches, longest first: where each begins, its tokens, itself."""
+def micro_batches(instances: Instances, size: int) -> Iterator[tuple[int, PretrainingBatch]]:
+    """Cut instances into micro-batches, longest first, with the place each begins at."""
     order = np.argsort(-instances.lengths, kind="stable")
     for start in range(0, len(order), size):
-        taken = instances.take(order[start : start + size])
-        yield start, len(taken.input_ids), _packed(taken)
+        yield start, _packed(instances.take(order[start : start + size]))
 
 
 @torch.no_grad()
@@ -98,7 +96,7 @@ def evaluate(
     """Return held-out losses in nats and accuracies, masked tokens and next sentence apart."""
     model.eval()
     totals = np.zeros(4)
-    for _, _, batch in micro_batches(instances, micro_batch_size):
+    for _, batch in micro_batches(instances, micro_batch_size):
         sums: PretrainingSums = model(batch.to(device))
         totals += [
             float(sums.mlm_loss_sum),
