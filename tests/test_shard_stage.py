@@ -377,6 +377,6 @@ def test_vocabulary_that_is_unfinished_or_damaged_is_refused(
     else:
         made = tmp_path / "five.txt"
         made.write_text("\n".join(SPECIAL) + "\n")
-    with pytest.raises(BadInput, match="isn't finished|damaged|special tokens only"):
+    with pytest.raises(BadInput, match=r"isn't finished|damaged|special tokens only"):
         run(corpus, made, tmp_path / "out")
     assert not (tmp_path / "out").exists()
