@@ -24,6 +24,7 @@ def write_shard(path: Path, *, documents: int = 20, seed: int = 1) -> TokenisedD
         document_ends=np.cumsum(counts),
         identities=np.arange(100 * seed, 100 * seed + documents, dtype=np.uint64),
         parts=np.zeros(documents, np.uint32),
+        digests=np.zeros(documents, np.uint64),
     )
     masks = MaskSettings(0.15, None, MASK_ID, np.arange(5, VOCAB_SIZE, dtype=np.uint16))
     pairs = draw_pairs(tokenised, InstanceSettings(max_seq_length=40), KeyedRandom(seed, "pairs"))

@@ -28,6 +28,7 @@ def make_documents(*, documents: int, seed: int = 3, sentences: int = 9) -> Toke
         document_ends=np.cumsum(counts),
         identities=np.sort(random.integers(0, 2**63, documents).astype(np.uint64)),
         parts=np.zeros(documents, np.uint32),
+        digests=np.zeros(documents, np.uint64),
     )
 
 
@@ -107,6 +108,7 @@ def test_short_instances_appear_with_their_probability() -> None:
         document_ends=np.array([50_000, 100_000]),
         identities=np.array([1, 2], np.uint64),
         parts=np.zeros(2, np.uint32),
+        digests=np.zeros(2, np.uint64),
     )
     settings = InstanceSettings(max_seq_length=43, short_seq_prob=0.25)
     pairs = draw_pairs(documents, settings, KeyedRandom(1, "pairs"))
@@ -135,6 +137,7 @@ def test_sentence_longer_than_an_instance_is_cut_not_lost() -> None:
         document_ends=np.array([2, 3]),
         identities=np.array([7, 9], np.uint64),
         parts=np.zeros(2, np.uint32),
+        digests=np.zeros(2, np.uint64),
     )
     settings = InstanceSettings(max_seq_length=40, short_seq_prob=0)
     pairs = draw_pairs(documents, settings, KeyedRandom(1, "pairs"))

@@ -16,6 +16,7 @@ from bertctl.pipeline.corpus.settings import CorpusSettings, SentenceSettings
 from bertctl.pipeline.errors import BadInput, OutputRefused
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.tokenising import Tokenise
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.vocab.settings import VocabSettings
@@ -31,10 +32,14 @@ INSTANCES = InstanceSettings(
 
 
 class Recording(Silent):
-    """A reporter that remembers its warnings."""
+    """A reporter that remembers what it is told."""
 
     def __init__(self) -> None:
+        self.notices: list[str] = []
         self.warnings: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -380,3 +385,58 @@ def test_vocabulary_that_is_unfinished_or_damaged_is_refused(
     with pytest.raises(BadInput, match=r"isn't finished|damaged|special tokens only"):
         run(corpus, made, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_documents_that_begin_alike_are_told_apart_by_their_later_parts(
+    vocab: Path, tmp_path: Path
+) -> None:
+    opening = "\n".join(f"The opening number {number} is the same." for number in range(60))
+    long = [f"{opening}\nStory {name} goes on {name * 300}." for name in "abcdef"]
+    other = write_corpus(tmp_path / "other", files=1)
+    made: list[dict[str, bytes]] = []
+    for order in (long, long[::-1]):
+        corpus = tmp_path / f"corpus-{len(made)}"
+        shutil.copytree(other, corpus)
+        for number, text in enumerate(order):
+            (corpus / f"long-{number}.txt").write_text(text)
+        output = tmp_path / f"out-{len(made)}"
+        run(corpus, vocab, output, corpus=CorpusSettings(max_document_bytes=1024))
+        made.append(bytes_of(output))
+    assert made[0] == made[1]
+
+
+def test_pieces_made_before_bad_input_stand_when_it_is_skipped_instead(
+    vocab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = write_corpus(tmp_path / "corpus", files=6)
+    bad = corpus / "zz-bad.txt"
+    bad.write_bytes(b"A good line.\nA bad \xff line.\nAnother good line here.\n")
+    output, skip, stop = tmp_path / "out", CorpusSettings(on_bad_input="skip"), CorpusSettings()
+    with pytest.raises(BadInput, match="zz-bad"):
+        run(corpus, vocab, output, corpus=stop)
+    made: list[str] = []
+    tokenise = Tokenise.__call__
+
+    def recorded(self: Tokenise, documents: Any, builder: Any, name: str) -> dict[str, int]:
+        made.append(name)
+        return tokenise(self, documents, builder, name)
+
+    def fail(*_: Any) -> None:
+        raise OSError("no such luck")
+
+    monkeypatch.setattr(Tokenise, "__call__", recorded)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="luck"):
+        patch.setattr("bertctl.pipeline.shard.run.write_bucket", fail)
+        run(corpus, vocab, output, corpus=skip)
+    assert len(made) == 1
+    # Whoever wants to stop at bad input stops, though a piece without it is there already.
+    with pytest.raises(BadInput, match="zz-bad"):
+        run(corpus, vocab, output, corpus=stop)
+    reporter = Recording()
+    run(corpus, vocab, output, corpus=skip, reporter=reporter)
+    assert len(made) == 2
+    assert "--on-bad-input: stop → skip" in reporter.notices[0]
+    run(corpus, vocab, tmp_path / "at-once", corpus=skip)
+    assert bytes_of(output) == bytes_of(tmp_path / "at-once")
+    with pytest.raises(OutputRefused, match=r"--on-bad-input: skip → stop"):
+        run(corpus, vocab, output, corpus=stop)

@@ -11,7 +11,7 @@ from .lines import cut_place
 
 _DIGEST_BYTES = 32
 _MODULUS = 1 << (8 * _DIGEST_BYTES)
-_IDENTITY_MASK = (1 << 64) - 1
+_64_BITS = (1 << 64) - 1
 
 
 class Document(NamedTuple):
@@ -23,6 +23,8 @@ class Document(NamedTuple):
     """uint64 from the content of the first part: the same for every part, and for a duplicate."""
     part: int
     """0, 1, … within the document."""
+    digest: int
+    """uint64 from this part's own content: tells parts apart whose documents begin alike."""
 
 
 class Sized(NamedTuple):
@@ -40,7 +42,9 @@ def content_digest(documents: Iterable[Document]) -> int:
     The order of documents, and how they lay in files, makes no difference; how often each of them
     occurs does.
     """
-    return add_digests(_digest(document.text.encode(), document) for document in documents)
+    return add_digests(
+        _digest(each.text.encode(), identity=each.identity, part=each.part) for each in documents
+    )
 
 
 def add_digests(digests: Iterable[int]) -> int:
@@ -58,7 +62,8 @@ def documents_of(portions: Iterable[Portion], *, max_bytes: int) -> Iterator[Siz
             data = text.encode()
             if len(data) <= max_bytes:
                 digest = int.from_bytes(blake2b(data, digest_size=_DIGEST_BYTES).digest(), "little")
-                yield Sized(Document(text, digest & _IDENTITY_MASK, 0), len(data), digest)
+                short = digest & _64_BITS
+                yield Sized(Document(text, short, 0, short), len(data), digest)
                 continue
         if text:
             yield from long.add(text)
@@ -108,11 +113,11 @@ class _Long:
     def _close(self) -> Sized:
         text = "\n".join(self._lines)
         data = text.encode()
-        document = Document(text, self._identity, self._part)
-        digest = _digest(data, document)
+        digest = _digest(data, identity=self._identity, part=self._part)
+        short = digest & _64_BITS
         if self._part == 0:
-            self._identity = digest & _IDENTITY_MASK
-            document = document._replace(identity=self._identity)
+            self._identity = short
+        document = Document(text, self._identity, self._part, short)
         self._lines, self._size, self._part = [], 0, self._part + 1
         return Sized(document, len(data), digest)
 
@@ -129,9 +134,9 @@ def _lines_that_fit(data: bytes, longest: int) -> Iterator[bytes]:
             yield piece
 
 
-def _digest(data: bytes, document: Document) -> int:
+def _digest(data: bytes, *, identity: int, part: int) -> int:
     """Tell equal texts apart that are parts of different documents."""
     salt = b""
-    if document.part:
-        salt = document.identity.to_bytes(8, "little") + document.part.to_bytes(8, "little")
+    if part:
+        salt = identity.to_bytes(8, "little") + part.to_bytes(8, "little")
     return int.from_bytes(blake2b(data, digest_size=_DIGEST_BYTES, salt=salt).digest(), "little")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -49,10 +49,20 @@ class _SourceTask:
 
     @property
     def key(self) -> str:
-        """What the units are made from; a file is known by path, size and time while work lasts."""
-        return fingerprint_of(
-            [asdict(self.source), asdict(self.corpus), self.chunk_bytes, self.made_from]
-        )
+        """What the units are made from; a file is known by path, size and time while work lasts.
+
+        What to do with bad input is no part of it: where nothing is bad the text is the same.
+        """
+        reading = asdict(replace(self.corpus, on_bad_input="stop"))
+        return fingerprint_of([asdict(self.source), reading, self.chunk_bytes, self.made_from])
+
+    def find(self, name: str) -> Unit | None:
+        """Return a piece's unit; one that left something out is none to whoever wants to stop."""
+        unit = self.units.find(name, self.key)
+        if unit is None or (unit.result["num_skipped"] and self.corpus.on_bad_input == "stop"):
+            self.units.forget(name)
+            return None
+        return unit
 
 
 def pass_over(
@@ -94,8 +104,12 @@ def pass_over(
     return done
 
 
-def read_contents(files: Sequence[ListedInput], corpus: CorpusSettings) -> dict[str, str]:
-    """Digest the content of input files again, as a pass over them would."""
+def read_contents(
+    changed: Sequence[ListedInput], *, corpus: CorpusSettings, listed: Sequence[ListedInput]
+) -> dict[str, str]:
+    """Digest the content of the changed among the listed files again, as a pass over them would."""
+    # Which documents are the first N is a question to all files together.
+    files = changed if corpus.max_documents is None else listed
     contents = {each.path: 0 for each in files}
     for source in plan_sources(files, corpus):
         for piece in read_pieces(source, corpus):
@@ -118,11 +132,12 @@ def _run_source(task: _SourceTask) -> tuple[str, list[Unit]]:
     """Bring one source's units about; its own unit lists them, so that it is not read again."""
     for _ in range(2):
         whole = task.units.build(task.name, task.key, partial(_make_pieces, task))
-        found = [task.units.find(name, task.key) for name in whole.result["pieces"]]
+        found = [task.find(name) for name in whole.result["pieces"]]
         units = [unit for unit in found if unit is not None]
         if len(units) == len(found):
             return task.source.file.path, units
-        # A piece's file is gone, as scratch purgers take them: the source isn't done after all.
+        # A piece's file is gone, as scratch purgers take them, or holds less than is asked for now:
+        # the source isn't done after all.
         task.units.forget(task.name)
     raise WorkFailed(f"Files of {task.units.work} vanish while they are needed.")
 

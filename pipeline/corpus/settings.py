@@ -52,6 +52,10 @@ class CorpusSettings:
     )
 
 
+MENDABLE = ("on_bad_input",)
+"""A piece in which nothing was left out is the same either way."""
+
+
 @dataclass(frozen=True)
 class SentenceSettings:
     """How a document's text becomes sentences."""

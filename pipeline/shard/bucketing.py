@@ -170,6 +170,7 @@ def _appended(first: TokenisedDocuments, second: TokenisedDocuments) -> Tokenise
         ),
         identities=np.concatenate([first.identities, second.identities]),
         parts=np.concatenate([first.parts, second.parts]),
+        digests=np.concatenate([first.digests, second.digests]),
     )
 
 

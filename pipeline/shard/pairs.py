@@ -170,6 +170,7 @@ def _with_short_sentences(documents: TokenisedDocuments, longest: int) -> Tokeni
         document_ends=np.cumsum(pieces)[documents.document_ends - 1],
         identities=documents.identities,
         parts=documents.parts,
+        digests=documents.digests,
     )
 
 

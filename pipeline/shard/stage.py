@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from ..corpus.digesting import contents_reader
 from ..corpus.listing import list_inputs
-from ..corpus.settings import CorpusSettings, SentenceSettings, check_corpus_settings
+from ..corpus.settings import MENDABLE, CorpusSettings, SentenceSettings, check_corpus_settings
 from ..stage.engine import Completion, Finished, Site, complete
-from ..stage.recipe import ListedInput, Recipe, resolved
+from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..vocab.opening import open_vocabulary
@@ -57,24 +57,11 @@ def shard(
         inputs=list_inputs(request.inputs, on_bad_input=request.corpus.on_bad_input),
         earlier={"vocab": vocabulary.fingerprint(normalization)},
         owns=_OWNS,
+        mendable=MENDABLE,
     )
-    return complete(
-        recipe,
-        output,
-        partial(_work, request=request),
-        reporter=reporter,
-        read_contents=partial(_read_contents, corpus=request.corpus, listed=recipe.inputs),
-        force=force,
-    )
-
-
-def _read_contents(
-    files: Sequence[ListedInput], corpus: CorpusSettings, listed: Sequence[ListedInput]
-) -> dict[str, str]:
-    from ..corpus.piecewise import read_contents
-
-    # Which documents are the first N is a question to all files together.
-    return read_contents(files if corpus.max_documents is None else listed, corpus)
+    work = partial(_work, request=request)
+    contents = contents_reader(recipe, request.corpus)
+    return complete(recipe, output, work, reporter=reporter, read_contents=contents, force=force)
 
 
 def _work(site: Site, request: ShardRequest) -> Finished:

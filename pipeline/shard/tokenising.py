@@ -67,6 +67,7 @@ class Tokenise:
             document_ends=np.cumsum(sentences)[usable],
             identities=np.array([each.identity for each in documents], np.uint64)[usable],
             parts=np.array([each.part for each in documents], np.uint32)[usable],
+            digests=np.array([each.digest for each in documents], np.uint64)[usable],
         )
 
     def _lines(self, documents: Sequence[Document]) -> tuple[bytes, list[int]]:

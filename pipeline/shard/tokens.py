@@ -28,7 +28,8 @@ class TokenisedDocuments:
 
     `ids`: (T,) uint16 or uint32; `sentence_ends`: (S,) offsets into `ids`; `document_ends`: (D,)
     offsets into the sentences; `identities`: (D,) what the documents are recognised by, the same
-    for copies and parts of one; `parts`: (D,) the number of the part of a document cut in several.
+    for copies and parts of one; `parts`: (D,) the number of the part of a document cut in several;
+    `digests`: (D,) what tells parts of the same number apart, where long documents begin alike.
     No sentence is empty and no document is.
     """
 
@@ -37,6 +38,7 @@ class TokenisedDocuments:
     document_ends: Offsets
     identities: Keys
     parts: npt.NDArray[np.uint32]
+    digests: Keys
 
     def __len__(self) -> int:
         return len(self.identities)
@@ -62,6 +64,7 @@ class TokenisedDocuments:
             document_ends=np.cumsum(last - first),
             identities=self.identities[order],
             parts=self.parts[order],
+            digests=self.digests[order],
         )
 
     def write(self, path: Path, seed: int) -> None:
@@ -77,6 +80,7 @@ class TokenisedDocuments:
             "validation_key": table.validation_keys(seed),
             "identity": table.identities,
             "part": table.parts,
+            "digest": table.digests,
             "sentences": pa.LargeListArray.from_arrays(
                 np.concatenate(([0], table.document_ends)), sentences
             ),
@@ -114,6 +118,7 @@ def documents_in(
         document_ends=document_offsets[1:] - document_offsets[0],
         identities=rows["identity"].to_numpy(),
         parts=rows["part"].to_numpy(),
+        digests=rows["digest"].to_numpy(),
     )
     here = chosen[start:stop]
     return found if here.all() else found.reordered(np.flatnonzero(here))
@@ -134,8 +139,9 @@ def gathered(parts: list[TokenisedDocuments]) -> TokenisedDocuments:
         ),
         identities=np.concatenate([each.identities for each in parts]),
         parts=np.concatenate([each.parts for each in parts]),
+        digests=np.concatenate([each.digests for each in parts]),
     )
-    return joined.reordered(np.lexsort((joined.parts, joined.identities)))
+    return joined.reordered(np.lexsort((joined.digests, joined.parts, joined.identities)))
 
 
 def _joined(values: npt.NDArray[Number], starts: Offsets, stops: Offsets) -> npt.NDArray[Number]:

@@ -111,7 +111,13 @@ def complete(
 def _stands_in_the_way(directory: Path, recipe: Recipe) -> bool:
     """Whether something finished or of another recipe is there: what is merely begun goes on."""
     begun = _recipe_at(directory)
-    return begun is None or bool(begun.differences(recipe)) or (directory / MANIFEST).exists()
+    return begun is None or bool(_hindrances(begun, recipe)) or (directory / MANIFEST).exists()
+
+
+def _hindrances(begun: Recipe, recipe: Recipe) -> list[Difference]:
+    """List why what was begun can't be finished by `recipe`."""
+    mends = begun.mends(recipe)
+    return [each for each in begun.differences(recipe) if each not in mends]
 
 
 def remove_ours(directory: Path) -> None:
@@ -212,7 +218,9 @@ def _continue_or_refuse(directory: Path, recipe: Recipe, reporter: Reporter) -> 
     begun = _recipe_at(directory)
     if begun is None:
         return
-    _refuse_differences(directory, begun.differences(recipe))
+    _refuse_differences(directory, _hindrances(begun, recipe))
+    for difference in begun.mends(recipe):
+        reporter.notice(f"Going on with {difference}; what it doesn't touch is kept.")
     for difference in begun.numeric_differences(recipe):
         reporter.notice(f"Going on with {difference}; the data stays the same, rounding may not.")
     changed = set(begun.inputs) ^ set(recipe.inputs)

@@ -42,7 +42,9 @@ class Recipe:
 
     `what` decides the bytes; `numerics` is recorded and may change; `earlier` maps a role such as
     `vocab` to the fingerprint of what stands there; `owns` lists the patterns, relative to the
-    directory, of the files this stage writes: nothing else is ever removed.
+    directory, of the files this stage writes: nothing else is ever removed. `mendable` names the
+    settings in `what` that may change until the output is finished, because units made before the
+    change are told apart by themselves.
     """
 
     stage: str
@@ -52,6 +54,7 @@ class Recipe:
     earlier: Mapping[str, str] = field(default_factory=dict)
     numerics: Mapping[str, Any] = field(default_factory=dict)
     owns: tuple[str, ...] = ()
+    mendable: tuple[str, ...] = ()
 
     def fingerprint(self, content: str) -> str:
         """Return the identity of the output; `content` stands for the inputs' content.
@@ -76,6 +79,11 @@ class Recipe:
         ]
         return tuple(_compare(*sides))
 
+    def mends(self, other: Recipe) -> tuple[Difference, ...]:
+        """List those of the differences that an unfinished output allows."""
+        mendable = set(map(_flag, other.mendable))
+        return tuple(each for each in self.differences(other) if each.name in mendable)
+
     def numeric_differences(self, other: Recipe) -> tuple[Difference, ...]:
         """List the recorded numerics in which `other` differs."""
         return tuple(_compare(dict(self.numerics), dict(other.numerics)))
@@ -92,7 +100,8 @@ class Recipe:
         fields = {name: part for name, part in value.items() if name != "kind"}
         try:
             fields["inputs"] = tuple(ListedInput(**each) for each in value["inputs"])
-            fields["owns"] = tuple(value["owns"])
+            for name in ("owns", "mendable"):
+                fields[name] = tuple(value[name])
             return cls(**fields)
         except (KeyError, TypeError):
             return None
