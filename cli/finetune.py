@@ -65,7 +65,7 @@ def command(output: Path, force: bool, **values: Any) -> int | None:
             done = finetune(request, output, reporter=console, force=force)
         except Stopped as stopped:
             console.stopped(stopped)
-            return 128 + stop.signal if stop.signal else 0
+            return stop.exit_code
     figures = done.manifest.statistics
     if done.was_up_to_date:
         console.up_to_date(output, figures)

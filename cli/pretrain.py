@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..pipeline.errors import BadInput, Stopped
 from ..pipeline.pretrain.settings import ArchitectureSettings, PretrainHow, PretrainSettings
@@ -39,6 +40,13 @@ def command(
     SHARDS is a directory made by `bertctl shard`.
     """
     console = Console.of(values)
+    named = click.get_current_context().get_parameter_source("model")
+    if config is not None and named is ParameterSource.COMMANDLINE:
+        raise BadInput(
+            "--model and --config both say what to build; expected one of them.",
+            hint="--config describes the whole model; single settings, such as "
+            "--num-hidden-layers 4, go with either.",
+        )
     with stop_on_signals() as stop:
         request = PretrainRequest(
             shards=shards,
@@ -53,7 +61,7 @@ def command(
             done = pretrain(request, output, reporter=console, force=force)
         except Stopped as stopped:
             console.stopped(stopped)
-            return 128 + stop.signal if stop.signal else 0
+            return stop.exit_code
     figures = done.manifest.statistics
     if done.was_up_to_date:
         console.up_to_date(output, figures)

@@ -18,6 +18,11 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
+    @property
+    def exit_code(self) -> int:
+        """The exit code of work that stopped because of it; 0 where it stopped by itself."""
+        return 128 + self.signal if self.signal else 0
+
     def __call__(self) -> bool:
         """Tell whether the work should save what it has and stop."""
         return self.signal is not None

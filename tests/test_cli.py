@@ -237,3 +237,14 @@ def test_interrupt_from_the_keyboard_ends_with_130(tmp_path: Path, vocab: Path) 
     assert process.returncode == 130
     assert "same command continues" in err
     assert "Traceback" not in err
+
+
+def test_size_and_description_of_a_model_together_are_refused(
+    bertctl: Callable[..., Ended], tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text("{}")
+    both = ("--config", config, "--model", "tiny", "--steps", 3)
+    code, _, err = bertctl("pretrain", tmp_path / "shards", *both, "-o", tmp_path / "out")
+    assert code == 2
+    assert "--model and --config" in err

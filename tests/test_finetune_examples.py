@@ -90,6 +90,8 @@ def test_labels_are_ordered_by_number_where_all_are_whole_numbers() -> None:
 
     assert names("10", "9", "-1", "9") == ("-1", "9", "10")
     assert names("10", "9", "x", "9") == ("10", "9", "x")
+    endless = "1" * 5000
+    assert names(endless, "9", "9") == (endless, "9")
 
 
 def test_ignored_labels_are_no_labels() -> None:

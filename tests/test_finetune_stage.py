@@ -258,6 +258,21 @@ def test_damaged_checkpoint_is_passed_over(
     assert bytes_of(tmp_path / "out") == uninterrupted
 
 
+def test_damaged_model_of_a_finished_seed_is_made_again(
+    task: Path, start: Path, tmp_path: Path
+) -> None:
+    asked = request(task, model=start, parts=("train", "test"), seeds=2)
+    with pytest.raises(Killed):
+        finetune(asked, tmp_path / "out", reporter=Killing(20))
+    (kept,) = (tmp_path / "out" / ".bertctl").glob("seed-12345/checkpoints/*")
+    _flip_a_byte(kept / "model")
+    told = Recording()
+    finetune(asked, tmp_path / "out", reporter=told)
+    assert any("of seed 12345, is damaged" in each for each in told.notices)
+    finetune(asked, tmp_path / "whole", reporter=Silent())
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
+
+
 def test_work_in_progress_keeps_one_model_of_the_finished_seeds(
     task: Path, start: Path, tmp_path: Path
 ) -> None:

@@ -249,7 +249,9 @@ def test_other_numerics_go_on_at_the_same_instance_with_a_notice(
     with pytest.raises(Stopped):
         run(shards, output, should_stop=lambda: next(counted) == 4)
     run(shards, output, numerics=replace(NUMERICS, micro_batch_size=11), reporter=reporter)
-    assert any("micro_batch_size" in said or "--micro-batch-size" in said for said in reporter.said)
+    told = [said for said in reporter.said if "micro_batch_size 4 → 11" in said]
+    assert len(told) == 1
+    assert sum("Other numerics" in said for said in reporter.said) == 1
     for name, expected in weights_of(whole / "model").items():
         # Dropout is keyed by micro-batch, so other cuts drop other units: alike, not equal.
         torch.testing.assert_close(weights_of(output / "model")[name], expected, rtol=0, atol=0.05)

@@ -213,6 +213,15 @@ def test_number_of_shards_that_starves_a_bucket_still_gives_negatives(
     assert 0.4 < len(random_rows) / len(rows) < 0.6
 
 
+def test_more_shards_than_documents_are_warned_about(
+    corpus: Path, vocab: Path, tmp_path: Path
+) -> None:
+    said = Recording()
+    run(corpus, vocab, tmp_path / "out", instances={"num_shards": 500}, reporter=said)
+    assert "--num-shards 500" in said.warnings[0]
+    assert len(rows_of(tmp_path / "out")) > 0
+
+
 def test_copies_of_a_document_are_one_document_to_a_random_segment(
     vocab: Path, tmp_path: Path
 ) -> None:
@@ -425,9 +434,10 @@ def test_pieces_made_before_bad_input_stand_when_it_is_skipped_instead(
         raise OSError("no such luck")
 
     monkeypatch.setattr(Tokenise, "__call__", recorded)
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="luck"):
+    with monkeypatch.context() as patch:
         patch.setattr("bertctl.pipeline.shard.run.write_bucket", fail)
-        run(corpus, vocab, output, corpus=skip)
+        with pytest.raises(OSError, match="luck"):
+            run(corpus, vocab, output, corpus=skip)
     assert len(made) == 1
     # Whoever wants to stop at bad input stops, though a piece without it is there already.
     with pytest.raises(BadInput, match="zz-bad"):

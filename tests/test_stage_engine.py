@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from bertctl.pipeline.stage.earlier import open_earlier
 from bertctl.pipeline.stage.files import FileRecord, write_json
 from bertctl.pipeline.stage.lock import holder_of, locked
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.stage.units import UnitBuilder, UnitStore
 from bertctl.pipeline.stage.workers import run_tasks
 
 from .killing import bytes_of, committed_units, kill_when
@@ -155,15 +157,14 @@ def test_changed_corpus_is_refused_and_a_moved_or_touched_one_is_not(
         run_toy(moved, output)
 
 
-def test_numerics_may_change_on_resume_with_a_notice(corpus: Path, tmp_path: Path) -> None:
-    killed, reporter = tmp_path / "killed", Recording()
+def test_numerics_are_recorded_and_may_change_on_resume(corpus: Path, tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
     kill_when(
         [*TOY, str(corpus), str(killed), "1", "0.05"],
         lambda: len(committed_units(killed)) >= 2,
         signal.SIGKILL,
     )
-    done = run_toy(corpus, killed, numerics={"threads": 2}, reporter=reporter)
-    assert any("--threads" in each or "threads" in each for each in reporter.notices)
+    done = run_toy(corpus, killed, numerics={"threads": 2})
     assert run_toy(corpus, killed, numerics={"threads": 8}).was_up_to_date
     assert done.manifest.recipe.numerics == {"threads": 2}
 
@@ -179,6 +180,33 @@ def test_directory_of_another_program_is_never_written_to(
         run_toy(corpus, output, force=force)
     assert [path.name for path in output.iterdir()] == ["bucket-0.txt"]
     assert (output / "bucket-0.txt").read_text() == "my thesis"
+
+
+@pytest.mark.parametrize("kind", ["dangling link", "link to itself", "below a file", "long name"])
+def test_output_that_can_not_be_made_is_refused_with_the_reason(
+    corpus: Path, tmp_path: Path, kind: str
+) -> None:
+    output = tmp_path / "out"
+    if kind == "dangling link":
+        output.symlink_to(tmp_path / "nowhere")
+    elif kind == "link to itself":
+        output.symlink_to(output)
+    elif kind == "below a file":
+        output.write_text("mine")
+        output = output / "deeper"
+    else:
+        output = tmp_path / ("x" * 300)
+    with pytest.raises(OutputRefused, match="can't be used"):
+        run_toy(corpus, output)
+
+
+def test_full_disk_is_named(tmp_path: Path) -> None:
+    def fill(_: UnitBuilder) -> dict[str, int]:
+        raise OSError(errno.ENOSPC, "a library's words")
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        UnitStore(tmp_path).build("unit", "key", fill)
+    assert caught.value.filename == str(tmp_path / ".bertctl")
 
 
 def test_output_that_is_a_file_is_refused(corpus: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from .rows import Table
 _NO_GOLD = "-"
 """What SNLI and its kin write where annotators didn't agree."""
 _UNLABELLED = -1
+_LONGEST_NUMBER = 18
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,13 @@ def label_names(train: Examples) -> tuple[str, ...]:
             "there is nothing to learn.",
             hint="Is it the right --label-column? Classes are needed, not numbers or texts.",
         )
-    numeric = all(name.removeprefix("-").isdecimal() for name in counts)
+    numeric = all(_is_whole_number(name) for name in counts)
     return tuple(sorted(counts, key=(lambda name: (int(name), name)) if numeric else str))
+
+
+def _is_whole_number(name: str) -> bool:
+    # Longer runs of digits are codes, and Python refuses to read the longest.
+    return len(name) <= _LONGEST_NUMBER and name.removeprefix("-").isdecimal()
 
 
 def _texts(table: Table, name: str) -> list[str]:

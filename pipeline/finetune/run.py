@@ -21,7 +21,16 @@ from .classification import classification
 from .encode import Sequences, encode
 from .examples import Examples
 from .results import SCORED, best_run, commonest_label_baseline, summary, write_lines
-from .seed_run import Plan, Split, best_model, keep_only, outputs_of, run_seed
+from .seed_run import (
+    Plan,
+    Split,
+    best_model,
+    fault_of_model,
+    forget_seed,
+    keep_only,
+    outputs_of,
+    run_seed,
+)
 from .stage import FinetuneRequest, Material
 from .task import Task
 
@@ -30,7 +39,7 @@ _MANY_UNKNOWN = 0.1
 
 def run(site: Site, request: FinetuneRequest, material: Material) -> Finished:
     """Train with each seed and publish the best one's model, with all results."""
-    machine = set_up(request.numerics)
+    machine = set_up(request.numerics, longest=request.settings.max_seq_length)
     material.start.verify()
     task = classification(material.labels)
     _tell(site, request, material)
@@ -43,14 +52,14 @@ def run(site: Site, request: FinetuneRequest, material: Material) -> Finished:
         splits=_splits(site, request, material),
         tokenizer=_write_tokenizer(site, material),
     )
-    runs: list[Mapping[str, Any]] = []
-    seeds = [request.settings.seed + number for number in range(request.settings.seeds)]
-    for number, seed in enumerate(seeds, start=1):
-        phase = "finetune" if len(seeds) == 1 else f"finetune, seed {number} of {len(seeds)}"
-        runs.append(run_seed(site, plan, seed, phase=phase).result)
-        best = runs[best_run(runs, task.best_by)]
-        keep_only(site, plan, {each["seed"]: each["best_epoch"] for each in runs}, best["seed"])
-    best = runs[best_run(runs, task.best_by)]
+    runs, best = _run_seeds(site, plan)
+    if fault := fault_of_model(site, plan, best["seed"], best["best_epoch"]):
+        site.reporter.warn(
+            f"The best model so far, of seed {best['seed']}, is damaged ({fault}): that seed is "
+            "trained again."
+        )
+        forget_seed(site, best["seed"])
+        runs, best = _run_seeds(site, plan)
     metrics = _metrics(site, material, plan, runs, best["seed"])
     return Finished(
         files=_publish(site, plan, best, metrics),
@@ -59,6 +68,19 @@ def run(site: Site, request: FinetuneRequest, material: Material) -> Finished:
             "machine": machine.as_json(),
         },
     )
+
+
+def _run_seeds(site: Site, plan: Plan) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]]:
+    """Return the figures of every seed's run, and those of the best."""
+    settings = plan.request.settings
+    runs: list[Mapping[str, Any]] = []
+    for number in range(settings.seeds):
+        phase = f"finetune, seed {number + 1} of {settings.seeds}"
+        phase = "finetune" if settings.seeds == 1 else phase
+        runs.append(run_seed(site, plan, settings.seed + number, phase=phase).result)
+        best = runs[best_run(runs, plan.task.best_by)]
+        keep_only(site, plan, {each["seed"]: each["best_epoch"] for each in runs}, best["seed"])
+    return runs, runs[best_run(runs, plan.task.best_by)]
 
 
 def _tell(site: Site, request: FinetuneRequest, material: Material) -> None:

@@ -19,6 +19,7 @@ from ..stage.report import Progress
 from ..stage.units import WORK, Unit, UnitBuilder
 from ..training.checkpoint import (
     checkpoint_after,
+    fault_after,
     latest_checkpoint,
     remove_old_checkpoints,
     write_checkpoint,
@@ -69,19 +70,16 @@ class Plan:
             targets=train_split.targets,
             settings=settings,
             seed=seed,
-            micro_batch_size=self.machine.micro_batch_size(
-                self.request.numerics, longest=settings.max_seq_length
-            ),
+            micro_batch_size=self.machine.micro_batch_size,
             device=self.machine.device,
         )
 
     def predict(self, state: TrainingState, name: str, progress: Progress | None = None) -> Outputs:
         """Return what the model says of a split's rows."""
-        longest = self.request.settings.max_seq_length
         return predict(
             state.model,
             self.splits[name].sequences,
-            micro_batch_size=self.machine.micro_batch_size(self.request.numerics, longest=longest),
+            micro_batch_size=self.machine.micro_batch_size,
             device=self.machine.device,
             progress=progress,
         )
@@ -97,7 +95,7 @@ def run_seed(site: Site, plan: Plan, seed: int, *, phase: str) -> Unit:
     """
     key = fingerprint_of([site.recipe.fingerprint(""), seed])
     make = partial(_make, site=site, plan=plan, seed=seed, phase=phase)
-    return site.units.build(f"seed-{seed}", key, make)
+    return site.units.build(_name(seed), key, make)
 
 
 def outputs_of(site: Site, seed: int, name: str) -> Outputs:
@@ -109,6 +107,17 @@ def best_model(site: Site, plan: Plan, seed: int, best_epoch: int) -> Path:
     """Return where the best epoch's model stands, checked."""
     step = best_epoch * plan.course(seed).steps_per_epoch
     return checkpoint_after(_directory(site, seed), step).directory / MODEL
+
+
+def fault_of_model(site: Site, plan: Plan, seed: int, best_epoch: int) -> str | None:
+    """Say what is wrong with the best epoch's model, as it stands now; None if nothing is."""
+    step = best_epoch * plan.course(seed).steps_per_epoch
+    return fault_after(_directory(site, seed), step)
+
+
+def forget_seed(site: Site, seed: int) -> None:
+    """Let a finished seed be trained again, from what is whole of its checkpoints."""
+    site.units.forget(_name(seed))
 
 
 def keep_only(site: Site, plan: Plan, runs: Mapping[int, int], best_seed: int) -> None:
@@ -255,8 +264,12 @@ def model_writer(plan: Plan, state: TrainingState) -> Callable[[Path], None]:
     )
 
 
+def _name(seed: int) -> str:
+    return f"seed-{seed}"
+
+
 def _directory(site: Site, seed: int) -> Path:
-    return site.units.work / f"seed-{seed}"
+    return site.units.work / _name(seed)
 
 
 def _outputs_path(seed: int, name: str) -> str:

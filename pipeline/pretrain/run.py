@@ -73,7 +73,8 @@ class Corpus:
 
 def run(site: Site, request: PretrainRequest, shards: EarlierStage, config: BertConfig) -> Finished:
     """Train to the end, or to where someone asks to stop, and publish the model."""
-    machine = set_up(request.numerics)
+    longest = shards.manifest.recipe.what["max_seq_length"]
+    machine = set_up(request.numerics, longest=longest)
     corpus = Corpus(shards, site.directory / "log" / "checked.json")
     course = _course(request, machine, corpus)
     state = _begin(site, request, machine, config)
@@ -119,13 +120,12 @@ def _course(request: PretrainRequest, machine: Machine, corpus: Corpus) -> Pretr
         assert settings.epochs is not None
         instances = settings.epochs * sum(copy_sizes) / len(copy_sizes)
         steps = max(1, round(instances / settings.batch_size))
-    longest = corpus.stage.manifest.recipe.what["max_seq_length"]
     return PretrainingCourse(
         shards=corpus.shards("train"),
         order=Order(copy_sizes, settings.seed),
         settings=settings,
         total_steps=steps,
-        micro_batch_size=machine.micro_batch_size(request.numerics, longest=longest),
+        micro_batch_size=machine.micro_batch_size,
         device=machine.device,
     )
 

@@ -61,6 +61,12 @@ def run(site: Site, request: ShardRequest) -> Finished:
         documents=totals["documents"],
         text_bytes=totals["text_bytes"],
     )
+    training_documents = totals["documents"] - plan.validation_documents
+    if plan.num_shards > training_documents:
+        site.reporter.warn(
+            f"--num-shards {plan.num_shards:,} is more than the {training_documents:,} documents "
+            "to train on: some shards are empty."
+        )
     vocabulary, _ = load_vocabulary(request.vocab)
     metadata = {
         "stage": STAGE,

@@ -6,8 +6,10 @@ what it `Finished`. Everything about idempotence is here.
 
 from __future__ import annotations
 
+import errno
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,12 +81,15 @@ def complete(
         OutputRefused: the directory isn't ours, is in use, was made by another recipe, or a
             finished file is missing; `force` makes it anew unless it isn't ours.
     """
-    _refuse_foreign(directory)
+    with _refused_if_unusable(directory):
+        _refuse_foreign(directory)
     if not force and (manifest := _up_to_date(directory, recipe, read_contents)):
         _sweep(directory)
         return Completion(directory, manifest, was_up_to_date=True)
-    directory.mkdir(parents=True, exist_ok=True)
-    with locked(directory):
+    with ExitStack() as holding:
+        with _refused_if_unusable(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            holding.enter_context(locked(directory))
         if force and _stands_in_the_way(directory, recipe):
             remove_ours(directory)
         elif manifest := _up_to_date(directory, recipe, read_contents):
@@ -145,7 +150,23 @@ def _recipe_at(directory: Path) -> Recipe | None:
     return Recipe.from_json(read_json(directory / RECIPE))
 
 
+@contextmanager
+def _refused_if_unusable(directory: Path) -> Generator[None]:
+    """Tell a user's mistake, such as a dangling link, from a disk that is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        raise OutputRefused(
+            f"--output {directory} can't be used: {error.filename}: {error.strerror}.",
+            hint="Give a directory that can be made and written to.",
+        ) from error
+
+
 def _refuse_foreign(directory: Path) -> None:
+    if directory.is_symlink():
+        directory.stat()  # a link to nowhere, or to itself, says so
     if directory.exists() and not directory.is_dir():
         raise OutputRefused(f"--output {directory} is a file; expected a directory.")
     if not directory.is_dir() or _recipe_at(directory) or Manifest.read(directory):
@@ -221,8 +242,6 @@ def _continue_or_refuse(directory: Path, recipe: Recipe, reporter: Reporter) -> 
     _refuse_differences(directory, _hindrances(begun, recipe))
     for difference in begun.mends(recipe):
         reporter.notice(f"Going on with {difference}; what it doesn't touch is kept.")
-    for difference in begun.numeric_differences(recipe):
-        reporter.notice(f"Going on with {difference}; the data stays the same, rounding may not.")
     changed = set(begun.inputs) ^ set(recipe.inputs)
     if changed:
         paths = sorted({each.path for each in changed})

@@ -40,7 +40,8 @@ class Difference:
 class Recipe:
     """What one output directory is made from and how.
 
-    `what` decides the bytes; `numerics` is recorded and may change; `earlier` maps a role such as
+    `what` decides the bytes; `numerics` is recorded and may change, which a
+    stage tells where it knows what became of `auto`; `earlier` maps a role such as
     `vocab` to the fingerprint of what stands there; `owns` lists the patterns, relative to the
     directory, of the files this stage writes: nothing else is ever removed. `mendable` names the
     settings in `what` that may change until the output is finished, because units made before the
@@ -83,10 +84,6 @@ class Recipe:
         """List those of the differences that an unfinished output allows."""
         mendable = set(map(_flag, other.mendable))
         return tuple(each for each in self.differences(other) if each.name in mendable)
-
-    def numeric_differences(self, other: Recipe) -> tuple[Difference, ...]:
-        """List the recorded numerics in which `other` differs."""
-        return tuple(_compare(dict(self.numerics), dict(other.numerics)))
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of `recipe.json`."""

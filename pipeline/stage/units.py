@@ -63,6 +63,11 @@ class UnitStore:
         try:
             result = make(builder)
             return builder.commit(key, result)
+        except OSError as error:
+            if error.filename is not None or error.errno is None:
+                raise
+            # Libraries tell that a disk is full, but not which.
+            raise OSError(error.errno, os.strerror(error.errno), str(self.work)) from error
         finally:
             builder.discard()
 

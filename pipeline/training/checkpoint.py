@@ -120,6 +120,11 @@ def checkpoint_after(run: Path, step: int) -> Checkpoint:
     return _open(directory, step)
 
 
+def fault_after(run: Path, step: int) -> str | None:
+    """Say what is wrong with the checkpoint after `step` steps; None if nothing is."""
+    return _fault(_directory(run, step))
+
+
 def remove_old_checkpoints(run: Path, *, keep: int, spare: Collection[int] = ()) -> None:
     """Remove all but the newest `keep` checkpoints and those of the steps in `spare`."""
     old = sorted(_all(run), reverse=True)[keep:]

@@ -27,16 +27,12 @@ class Machine:
     device: torch.device
     precision: Precision
     threads: int
+    micro_batch_size: int
+    """Instances computed at once."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what is recorded beside a run's weights."""
         return {**asdict(self), "device": self.device.type, "torch": torch.__version__}
-
-    def micro_batch_size(self, settings: NumericsSettings, *, longest: int) -> int:
-        """Return how many instances of up to `longest` tokens are computed at once."""
-        if settings.micro_batch_size == "auto":
-            return max(1, _TOKENS_AT_ONCE[self.device.type] // longest)
-        return settings.micro_batch_size
 
     def changes_since(self, recorded: Mapping[str, Any]) -> str | None:
         """Say in what this machine differs from one `as_json` recorded; None if in nothing."""
@@ -53,8 +49,10 @@ class Machine:
         )
 
 
-def set_up(settings: NumericsSettings) -> Machine:
+def set_up(settings: NumericsSettings, *, longest: int) -> Machine:
     """Settle the numerics and make torch keep to them, the same way every time.
+
+    `longest`: tokens of the longest instance there is.
 
     Raises:
         BadInput: the device or precision asked for isn't there.
@@ -70,7 +68,10 @@ def set_up(settings: NumericsSettings) -> Machine:
         os.environ.setdefault(cache, "64")
     # Without this the sums of an embedding's gradient may be added up in any order on a GPU.
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    return Machine(device, precision, threads)
+    micro_batch_size = settings.micro_batch_size
+    if micro_batch_size == "auto":
+        micro_batch_size = max(1, _TOKENS_AT_ONCE[device.type] // longest)
+    return Machine(device, precision, threads, micro_batch_size)
 
 
 def _device(wanted: str) -> torch.device:
