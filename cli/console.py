@@ -6,14 +6,14 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..pipeline.errors import Stopped
+from ..pipeline.stage.engine import Completion
 from ..pipeline.stage.report import Progress
 
 if TYPE_CHECKING:
@@ -71,24 +71,34 @@ class Console:
             if isinstance(progress, _Lines):
                 progress.finish()
 
-    def up_to_date(self, output: Path, statistics: Mapping[str, Any]) -> None:
-        """Say that nothing had to be done."""
-        self._result({"output": str(output), "up_to_date": True, "statistics": statistics})
-        if not self._as_json and not self._quiet:
-            click.echo(f"{output} is up to date.")
+    def completed(
+        self, done: Completion, rows: Callable[[Completion], Sequence[tuple[str, str]]]
+    ) -> None:
+        """Print a stage's result: names and values for a person, or one JSON object.
+
+        An output that was complete before gets a line in place of its `rows`.
+        """
+        if self._as_json:
+            result = {
+                "output": str(done.directory),
+                "up_to_date": done.was_up_to_date,
+                "statistics": done.manifest.statistics,
+            }
+            click.echo(json.dumps(result, ensure_ascii=False))
+        elif self._quiet:
+            return
+        elif done.was_up_to_date:
+            click.echo(f"{done.directory} is up to date.")
+        else:
+            self._table(str(done.directory), rows(done))
 
     def stopped(self, stopped: Stopped) -> None:
         """Say that work ended before its end, as somebody asked."""
-        self._result({"stopped": stopped.message})
+        if self._as_json:
+            click.echo(json.dumps({"stopped": stopped.message}))
         self._say(f"{stopped.message} The same command continues.")
 
-    def table(
-        self, title: str, rows: Sequence[tuple[str, str]], *, result: Mapping[str, Any]
-    ) -> None:
-        """Print the result: names and values for a person, or `result` as one JSON object."""
-        self._result(result)
-        if self._as_json or self._quiet:
-            return
+    def _table(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
         from rich.console import Console as Terminal
         from rich.table import Table
 
@@ -100,10 +110,6 @@ class Console:
         for row in rows:
             table.add_row(*row)
         Terminal(no_color=self._colour is False or None, highlight=False).print(table)
-
-    def _result(self, result: Mapping[str, Any]) -> None:
-        if self._as_json:
-            click.echo(json.dumps(result, ensure_ascii=False))
 
     def _say(self, text: str) -> None:
         if self._bars:

@@ -11,6 +11,7 @@ import click
 from ..pipeline.errors import Stopped
 from ..pipeline.finetune.settings import FinetuneHow, FinetuneSettings
 from ..pipeline.finetune.stage import FinetuneRequest, finetune
+from ..pipeline.stage.engine import Completion
 from ..pipeline.training.settings import NumericsSettings
 from .console import Console
 from .options import collect, common_options, settings_options
@@ -66,19 +67,12 @@ def command(output: Path, force: bool, **values: Any) -> int | None:
         except Stopped as stopped:
             console.stopped(stopped)
             return stop.exit_code
-    figures = done.manifest.statistics
-    if done.was_up_to_date:
-        console.up_to_date(output, figures)
-        return None
-    console.table(
-        str(output),
-        _rows(output, figures),
-        result={"output": str(output), "up_to_date": False, "statistics": figures},
-    )
+    console.completed(done, _rows)
     return None
 
 
-def _rows(output: Path, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _rows(done: Completion) -> list[tuple[str, str]]:
+    figures = done.manifest.statistics
     rows = [("labels", f"{len(figures['labels']):,}")]
     for name, count in figures["rows"].items():
         notes = []
@@ -101,7 +95,7 @@ def _rows(output: Path, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     epochs = ", ".join(str(each["best_epoch"]) for each in seeds)
     rows.append(("epoch taken" if len(seeds) == 1 else "epochs taken", epochs))
     of = f" (seed {figures['best_seed']})" if len(seeds) > 1 else ""
-    rows.append(("model", f"{output / 'model'}{of}"))
+    rows.append(("model", f"{done.directory / 'model'}{of}"))
     return rows
 
 

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from ..pipeline.errors import BadInput, Stopped
 from ..pipeline.pretrain.settings import ArchitectureSettings, PretrainHow, PretrainSettings
 from ..pipeline.pretrain.stage import PretrainRequest, pretrain
+from ..pipeline.stage.engine import Completion
 from ..pipeline.training.settings import NumericsSettings
 from .console import Console
 from .options import collect, common_options, settings_options
@@ -62,12 +63,14 @@ def command(
         except Stopped as stopped:
             console.stopped(stopped)
             return stop.exit_code
+    console.completed(done, _rows)
+    return None
+
+
+def _rows(done: Completion) -> list[tuple[str, str]]:
     figures = done.manifest.statistics
-    if done.was_up_to_date:
-        console.up_to_date(output, figures)
-        return None
     rows = [
-        ("model", str(output / "model")),
+        ("model", str(done.directory / "model")),
         ("parameters", f"{figures['parameters']:,}"),
         ("steps", f"{figures['steps']:,} ({figures['epochs']:.1f} epochs)"),
     ]
@@ -90,12 +93,7 @@ def command(
                 ("held-out NSP accuracy", "nsp_accuracy", ".1%"),
             )
         ]
-    console.table(
-        str(output),
-        rows,
-        result={"output": str(output), "up_to_date": False, "statistics": figures},
-    )
-    return None
+    return rows
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 from ..pipeline.corpus.settings import CorpusSettings, SentenceSettings
 from ..pipeline.shard.settings import InstanceSettings, ShardHow
 from ..pipeline.shard.stage import ShardRequest, shard
+from ..pipeline.stage.engine import Completion
 from .console import Console
 from .options import collect, common_options, settings_options
 
@@ -42,15 +43,15 @@ def command(inputs: tuple[str, ...], vocab: Path, output: Path, force: bool, **v
         instances=collect(InstanceSettings, values),
         how=collect(ShardHow, values),
     )
-    done = shard(request, output, reporter=console, force=force)
+    console.completed(shard(request, output, reporter=console, force=force), _rows)
+
+
+def _rows(done: Completion) -> list[tuple[str, str]]:
     figures = done.manifest.statistics
-    if done.was_up_to_date:
-        console.up_to_date(output, figures)
-        return
     train = figures["train"]
     size = sum(record.size for record in done.manifest.files.values())
     tokens = max(figures["tokens"], 1)
-    rows = [
+    return [
         ("documents", f"{figures['documents']:,}"),
         ("  held out", f"{figures['validation_documents']:,}"),
         ("  of one sentence", f"{figures['one_sentence_documents'] / figures['documents']:.1%}"),
@@ -63,8 +64,3 @@ def command(inputs: tuple[str, ...], vocab: Path, output: Path, force: bool, **v
         ("  B random", f"{train['random_next'] / max(train['instances'], 1):.1%}"),
         ("written", f"{len(done.manifest.files):,} files, {size / 1e6:,.1f} MB"),
     ]
-    console.table(
-        str(output),
-        rows,
-        result={"output": str(output), "up_to_date": False, "statistics": figures},
-    )

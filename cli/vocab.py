@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..pipeline.corpus.settings import CorpusSettings
+from ..pipeline.stage.engine import Completion
 from ..pipeline.vocab.settings import VocabHow, VocabSettings
 from ..pipeline.vocab.stage import VocabRequest, vocab
 from .console import Console
@@ -30,11 +31,11 @@ def command(inputs: tuple[str, ...], output: Path, force: bool, **values: Any) -
         corpus=collect(CorpusSettings, values),
         how=collect(VocabHow, values),
     )
-    done = vocab(request, output, reporter=console, force=force)
+    console.completed(vocab(request, output, reporter=console, force=force), _rows)
+
+
+def _rows(done: Completion) -> list[tuple[str, str]]:
     figures = done.manifest.statistics
-    if done.was_up_to_date:
-        console.up_to_date(output, figures)
-        return
     rows = [
         ("tokens in the vocabulary", f"{figures['vocab_size']:,}"),
         ("documents", f"{figures['documents']:,}"),
@@ -48,8 +49,4 @@ def command(inputs: tuple[str, ...], output: Path, force: bool, **values: Any) -
             ("  unknown words", f"{held_out['unknown_rate']:.3%}"),
             ("  characters covered", f"{held_out['coverage']:.3%}"),
         ]
-    console.table(
-        str(output),
-        rows,
-        result={"output": str(output), "up_to_date": False, "statistics": figures},
-    )
+    return rows

@@ -66,19 +66,7 @@ def test_only_the_command_line_talks(path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", ["--help", "vocab --help", "pretrain --help", "finetune"])
 def test_help_and_usage_errors_import_nothing_heavy(arguments: str) -> None:
-    code = (
-        "import sys\n"
-        f"sys.argv = ['bertctl', *{arguments.split()!r}]\n"
-        "from bertctl.cli.main import main\n"
-        "try:\n"
-        "    main()\n"
-        "except SystemExit:\n"
-        "    pass\n"
-        "heavy = {'torch', 'tokenizers', 'pyarrow', 'rich', 'tqdm', 'transformers'}\n"
-        "sys.exit(f'imported {heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    _run_and_refuse_heavy_imports(arguments.split())
 
 
 def test_up_to_date_answer_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -86,9 +74,13 @@ def test_up_to_date_answer_imports_nothing_heavy(tmp_path: Path) -> None:
     command = ["shard", str(corpus), "--vocab", str(write_vocabulary(tmp_path / "vocab.txt"))]
     command += ["-o", str(tmp_path / "out")]
     subprocess.run([sys.executable, "-m", "bertctl", *command], check=True, capture_output=True)
+    assert "is up to date" in _run_and_refuse_heavy_imports(command)
+
+
+def _run_and_refuse_heavy_imports(arguments: list[str]) -> str:
     code = (
         "import sys\n"
-        f"sys.argv = ['bertctl', *{command!r}]\n"
+        f"sys.argv = ['bertctl', *{arguments!r}]\n"
         "from bertctl.cli.main import main\n"
         "try:\n"
         "    main()\n"
@@ -99,7 +91,7 @@ def test_up_to_date_answer_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "is up to date" in done.stdout
+    return done.stdout
 
 
 def test_no_module_holds_two_subjects() -> None:
