@@ -61,6 +61,18 @@ def _rows(done: Completion) -> list[tuple[str, str]]:
         ("instances", f"{train['instances']:,}"),
         ("  mean length", f"{train['tokens'] / max(train['instances'], 1):.1f} tokens"),
         ("  masked", f"{train['predictions'] / max(train['tokens'], 1):.1%} of tokens"),
+        *_word_rows(train),
         ("  B random", f"{train['random_next'] / max(train['instances'], 1):.1%}"),
         ("written", f"{len(done.manifest.files):,} files, {size / 1e6:,.1f} MB"),
+    ]
+
+
+def _word_rows(train: dict[str, int]) -> list[tuple[str, str]]:
+    """Show that whole words were masked, where that was asked for."""
+    if not train["words"]:
+        return []
+    share = train["predictions_in_long_words"] / train["predictions"]
+    return [
+        ("  masked words", f"{train['words']:,}"),
+        ("    of several pieces", f"{share:.1%} of what is masked"),
     ]

@@ -30,7 +30,7 @@ def write_shard(path: Path, *, documents: int = 20, seed: int = 1) -> TokenisedD
     pairs = draw_pairs(tokenised, InstanceSettings(max_seq_length=40), KeyedRandom(seed, "pairs"))
     write_instances(
         path,
-        tokenised.ids,
+        tokenised,
         pairs,
         SpecialIds(CLS_ID, SEP_ID),
         masks,

@@ -18,7 +18,14 @@ from .instances import ShardFigures, SpecialIds, schema_of, total_figures, write
 from .masking import MaskSettings
 from .pairs import draw_pairs
 from .settings import InstanceSettings
-from .tokens import TokenisedDocuments, documents_in, gathered, open_tokenised
+from .tokens import (
+    Flags,
+    TokenisedDocuments,
+    concatenated,
+    documents_in,
+    gathered,
+    open_tokenised,
+)
 
 BUCKET_TEXT_BYTES = 32 << 20
 _KEYS = 2**64
@@ -40,7 +47,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class BucketTask:
-    """One bucket: a range of keys, to be written as one shard or as one in each copy."""
+    """One bucket: a range of keys, to be written as one shard or as one in each copy.
+
+    `is_continuation`: (V,) whether a token of the vocabulary continues a word.
+    """
 
     units: UnitStore
     pieces: tuple[Path, ...]
@@ -50,6 +60,7 @@ class BucketTask:
     settings: InstanceSettings
     special: SpecialIds
     masks: MaskSettings
+    is_continuation: Flags
     metadata: Mapping[str, MetadataValue]
 
     @property
@@ -104,6 +115,8 @@ def write_bucket(task: BucketTask) -> Unit:
 
     def make(builder: UnitBuilder) -> Mapping[str, Any]:
         documents, own = _load(task)
+        if task.masks.whole_words:
+            documents = documents.with_words(task.is_continuation)
         schema = schema_of(documents.ids.dtype, task.metadata)
         figures: dict[str, ShardFigures] = {}
         for copy in range(task.copies):
@@ -114,7 +127,7 @@ def write_bucket(task: BucketTask) -> Unit:
             name = shard_name(task.split, number, task.of * task.copies)
             figures[name] = write_instances(
                 builder.path(name),
-                documents.ids,
+                documents,
                 pairs,
                 task.special,
                 task.masks,
@@ -145,7 +158,7 @@ def _load(task: BucketTask) -> tuple[TokenisedDocuments, int]:
             break
         neighbour = _bucket(task, other)
         strangers = np.flatnonzero(~np.isin(neighbour.identities, own.identities))
-        documents = _appended(documents, neighbour.reordered(strangers))
+        documents = concatenated([documents, neighbour.reordered(strangers)])
     return documents, len(own)
 
 
@@ -159,19 +172,6 @@ def _bucket(task: BucketTask, number: int) -> TokenisedDocuments:
             documents_in(piece, first_key=bounds[0], last_key=bounds[1] - 1, chosen=chosen)
         )
     return gathered(parts)
-
-
-def _appended(first: TokenisedDocuments, second: TokenisedDocuments) -> TokenisedDocuments:
-    return TokenisedDocuments(
-        ids=np.concatenate([first.ids, second.ids]),
-        sentence_ends=np.concatenate([first.sentence_ends, second.sentence_ends + len(first.ids)]),
-        document_ends=np.concatenate(
-            [first.document_ends, second.document_ends + len(first.sentence_ends)]
-        ),
-        identities=np.concatenate([first.identities, second.identities]),
-        parts=np.concatenate([first.parts, second.parts]),
-        digests=np.concatenate([first.digests, second.digests]),
-    )
 
 
 def _num_shards(wanted: int | str, text_bytes: float, documents: int) -> int:

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..randomness import KeyedRandom
-from .masking import NO_POSITION, MaskSettings, choose_positions, hide
+from .masking import MaskSettings, Predictions, choose_tokens, hide
 from .pairs import SPECIAL_TOKENS, Pairs
-from .tokens import Ids
+from .tokens import Ids, Offsets, TokenisedDocuments
+from .whole_words import choose_words
 
 METADATA_KEY = "bertctl"
 _ROWS_AT_ONCE = 4096
@@ -33,7 +34,11 @@ class SpecialIds:
 
 @dataclass(frozen=True)
 class ShardFigures:
-    """What one shard holds; sums of them describe a whole output."""
+    """What one shard holds; sums of them describe a whole output.
+
+    `words` are those chosen whole and `predictions_in_long_words` the predictions in words of
+    several pieces; 0 where tokens were chosen one by one.
+    """
 
     instances: int
     tokens: int
@@ -42,6 +47,8 @@ class ShardFigures:
     random: int
     random_next: int
     unpaired: int
+    words: int
+    predictions_in_long_words: int
 
 
 def schema_of(id_type: npt.DTypeLike, metadata: Mapping[str, object]) -> pa.Schema:
@@ -61,7 +68,7 @@ def schema_of(id_type: npt.DTypeLike, metadata: Mapping[str, object]) -> pa.Sche
 
 def write_instances(
     path: Path,
-    tokens: Ids,
+    documents: TokenisedDocuments,
     pairs: Pairs,
     special: SpecialIds,
     masks: MaskSettings,
@@ -75,7 +82,7 @@ def write_instances(
     order = random.permutation(len(pairs))
     starts = range(0, max(len(order), 1), _ROWS_AT_ONCE)
     blocks = [
-        _block(tokens, pairs, order[start : start + _ROWS_AT_ONCE], special, masks, random)
+        _block(documents, pairs, order[start : start + _ROWS_AT_ONCE], special, masks, random)
         for start in starts
     ]
     columns = {
@@ -97,6 +104,7 @@ def write_instances(
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(batch)
     shown, original = columns["shown_ids"], columns["masked_lm_ids"]
+    word_sizes = columns["word_sizes"]
     return ShardFigures(
         instances=len(order),
         tokens=len(columns["input_ids"]),
@@ -105,6 +113,8 @@ def write_instances(
         random=int(np.count_nonzero((shown != masks.mask_id) & (shown != original))),
         random_next=int(np.count_nonzero(columns["next_sentence_label"])),
         unpaired=pairs.unpaired,
+        words=len(word_sizes),
+        predictions_in_long_words=int(word_sizes[word_sizes > 1].sum()),
     )
 
 
@@ -126,13 +136,14 @@ class _Block:
     masked_lm_ids: Ids
     shown_ids: Ids
     num_predictions: npt.NDArray[np.int64]
+    word_sizes: npt.NDArray[np.int64]
     next_sentence_label: npt.NDArray[np.uint8]
     document_a: npt.NDArray[np.uint64]
     document_b: npt.NDArray[np.uint64]
 
 
 def _block(
-    tokens: Ids,
+    documents: TokenisedDocuments,
     pairs: Pairs,
     rows: npt.NDArray[np.int64],
     special: SpecialIds,
@@ -141,37 +152,60 @@ def _block(
 ) -> _Block:
     lengths = pairs.lengths[rows]
     segment_a_length = pairs.a_length[rows] + 2
-    ids = _gather(tokens, pairs, rows, special)
-    num_predictions = masks.num_predictions(lengths)
-    positions = choose_positions(segment_a_length, lengths, num_predictions, random)
-    original = hide(ids, positions, masks, random)
-    row, slot = np.nonzero(positions != NO_POSITION)
+    source = _sources(pairs, rows)
+    ids = _framed(documents.ids.take(source, mode="clip"), segment_a_length, lengths, special)
+    chosen = _choose(documents, source, segment_a_length, lengths, masks, random)
+    original = hide(ids, chosen, masks, random)
     return _Block(
         input_ids=ids[np.arange(ids.shape[1]) < lengths[:, None]],
         lengths=lengths,
         segment_a_length=segment_a_length.astype(np.uint16),
-        masked_lm_positions=positions[row, slot],
+        masked_lm_positions=chosen.columns.astype(np.uint16),
         masked_lm_ids=original,
-        shown_ids=ids[row, positions[row, slot]],
-        num_predictions=num_predictions,
+        shown_ids=ids[chosen.rows, chosen.columns],
+        num_predictions=np.bincount(chosen.rows, minlength=len(rows)),
+        word_sizes=np.zeros(0, np.int64) if chosen.word_sizes is None else chosen.word_sizes,
         next_sentence_label=pairs.is_random[rows].astype(np.uint8),
         document_a=pairs.document_a[rows],
         document_b=pairs.document_b[rows],
     )
 
 
-def _gather(tokens: Ids, pairs: Pairs, rows: npt.NDArray[np.int64], special: SpecialIds) -> Ids:
-    """Return (R, L) `[CLS] A [SEP] B [SEP]`; what stands after an instance's end is undefined."""
+def _choose(
+    documents: TokenisedDocuments,
+    source: Offsets,
+    segment_a_length: Offsets,
+    lengths: Offsets,
+    masks: MaskSettings,
+    random: KeyedRandom,
+) -> Predictions:
+    candidates = lengths - SPECIAL_TOKENS
+    budgets = masks.num_predictions(lengths, candidates)
+    if not masks.whole_words:
+        return choose_tokens(segment_a_length, candidates, budgets, random)
+    assert documents.continues is not None
+    continues = documents.continues.take(source, mode="clip")
+    cap = masks.max_predictions_per_seq
+    return choose_words(continues, segment_a_length, lengths, budgets, random, cap=cap)
+
+
+def _sources(pairs: Pairs, rows: npt.NDArray[np.int64]) -> Offsets:
+    """Return (R, L) where each token of `[CLS] A [SEP] B [SEP]` stands among the bucket's.
+
+    Special tokens, and what stands after an instance's end, come from anywhere, or nowhere.
+    """
     a_length = pairs.a_length[rows]
-    lengths = pairs.lengths[rows]
-    column = np.arange(lengths.max(initial=SPECIAL_TOKENS))
+    column = np.arange(pairs.lengths[rows].max(initial=SPECIAL_TOKENS))
     from_a = (pairs.a_start[rows] - 1)[:, None] + column
     from_b = (pairs.b_start[rows] - a_length - 2)[:, None] + column
-    source = np.where(column < (a_length + 2)[:, None], from_a, from_b)
-    ids = tokens.take(source, mode="clip")
-    every = np.arange(len(rows))
+    return np.where(column < (a_length + 2)[:, None], from_a, from_b)
+
+
+def _framed(ids: Ids, segment_a_length: Offsets, lengths: Offsets, special: SpecialIds) -> Ids:
+    """Put the special tokens into `ids` (R, L), in place; what follows the last is undefined."""
+    every = np.arange(len(ids))
     ids[:, 0] = special.cls_id
-    ids[every, a_length + 1] = special.sep_id
+    ids[every, segment_a_length - 1] = special.sep_id
     ids[every, lengths - 1] = special.sep_id
     return ids
 

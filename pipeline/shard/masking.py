@@ -1,6 +1,6 @@
 """Instances with some tokens hidden: which positions are predicted and what stands there instead.
 
-Shapes: R instances, L their greatest length, K the most predictions in one of them.
+Shapes: R instances, L their greatest length, K the most predictions in one of them, M in all.
 """
 
 from __future__ import annotations
@@ -13,74 +13,98 @@ import numpy.typing as npt
 from ..randomness import KeyedRandom
 from .tokens import Ids, Offsets
 
-NO_POSITION = np.iinfo(np.uint16).max
-MASK_TOKEN_PROB = 0.8
-RANDOM_TOKEN_PROB = 0.1
-"""Devlin et al. 2018, section 3.1: 80 % [MASK], 10 % a random word, 10 % unchanged."""
+_NO_POSITION = np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """How many tokens are predicted and what replaces them; `replaceable_ids`: (W,) any order."""
+    """How many tokens are predicted and what replaces them; `replaceable_ids`: (W,) any order.
+
+    The defaults are those of Devlin et al. 2018, section 3.1: 80 % [MASK], 10 % a random word,
+    10 % unchanged.
+    """
 
     masked_lm_prob: float
     max_predictions_per_seq: int | None
     mask_id: int
     replaceable_ids: Ids
+    mask_token_prob: float = 0.8
+    random_token_prob: float = 0.1
+    whole_words: bool = False
 
-    def num_predictions(self, lengths: Offsets) -> Offsets:
-        """Return max(1, round(prob · length)) for each length, capped if a cap is set."""
+    def num_predictions(self, lengths: Offsets, candidates: Offsets) -> Offsets:
+        """Return max(1, round(prob · length)) for each length, capped if a cap is set.
+
+        `candidates`: how many tokens of each length may be predicted, special ones left out.
+        """
         wanted = np.maximum(1, np.rint(self.masked_lm_prob * lengths).astype(np.int64))
-        # Three of the tokens are special ones, which are never predicted.
-        wanted = np.minimum(wanted, lengths - 3)
+        wanted = np.minimum(wanted, candidates)
         if self.max_predictions_per_seq is None:
             return wanted
         return np.minimum(wanted, self.max_predictions_per_seq)
 
 
-def choose_positions(
-    segment_a_length: Offsets, lengths: Offsets, counts: Offsets, random: KeyedRandom
-) -> npt.NDArray[np.uint16]:
-    """Choose `counts` different positions of each instance, all sets of them equally likely.
+@dataclass(frozen=True)
+class Predictions:
+    """M positions to predict, by row and then by column.
 
-    Returns (R, K) ascending positions, `NO_POSITION` after the last. [CLS] and both [SEP] are
-    never among them. Floyd's sampling (Bentley & Floyd 1987), all instances at once.
+    `rows`, `columns`: (M,). `word_sizes`: where whole words were chosen, how many of the positions
+    belong to the first, the second, … of them; None where each token was chosen by itself.
     """
-    rows, most = len(lengths), int(counts.max(initial=0))
-    candidates = lengths - 3
-    chosen = np.full((rows, most), NO_POSITION, np.uint16)
+
+    rows: Offsets
+    columns: Offsets
+    word_sizes: Offsets | None = None
+
+
+def choose_tokens(
+    segment_a_length: Offsets, candidates: Offsets, counts: Offsets, random: KeyedRandom
+) -> Predictions:
+    """Choose `counts` different tokens of each instance, all sets of them equally likely.
+
+    `candidates`: (R,) how many there are to choose from: all but [CLS] and each [SEP]. Floyd's
+    sampling (Bentley & Floyd 1987), all instances at once.
+    """
+    rows, most = len(counts), int(counts.max(initial=0))
+    chosen = np.full((rows, most), _NO_POSITION, np.uint16)
     for turn in range(most):
         last = candidates - counts + turn
         drawn = random.below(last + 1).astype(np.uint16)
         taken = (chosen[:, :turn] == drawn[:, None]).any(axis=1)
         chosen[:, turn] = np.where(taken, last, drawn)
-        chosen[counts <= turn, turn] = NO_POSITION
+        chosen[counts <= turn, turn] = _NO_POSITION
     # Candidates are numbered without the special tokens: put [CLS] and the first [SEP] back.
-    real = chosen != NO_POSITION
+    real = chosen != _NO_POSITION
     after_a = chosen >= (segment_a_length - 2)[:, None]
     chosen += np.where(real, 1 + after_a, 0).astype(np.uint16)
     chosen.sort(axis=1)
-    return chosen
+    row, slot = np.nonzero(chosen != _NO_POSITION)
+    return Predictions(row, chosen[row, slot].astype(np.int64))
 
 
-def hide(
-    ids: Ids, positions: npt.NDArray[np.uint16], settings: MaskSettings, random: KeyedRandom
-) -> Ids:
-    """Replace the tokens at `positions` in `ids` (R, L), in place, and return what stood there.
+def hide(ids: Ids, chosen: Predictions, settings: MaskSettings, random: KeyedRandom) -> Ids:
+    """Replace the chosen tokens in `ids` (R, L), in place, and return what stood there: (M,).
 
-    The result is flat, in the order of rows and positions.
+    The pieces of a word are all masked, all replaced, each by its own random token, or all kept.
     """
-    row, slot = np.nonzero(positions != NO_POSITION)
-    column = positions[row, slot]
-    original = ids[row, column]
-    fate = random.uniform(len(row))
+    original = ids[chosen.rows, chosen.columns]
+    fate = _fates(chosen, random)
     substitutes = settings.replaceable_ids[
-        random.below(np.full(len(row), len(settings.replaceable_ids)))
+        random.below(np.full(len(original), len(settings.replaceable_ids)))
     ]
     hidden = np.where(
-        fate < MASK_TOKEN_PROB,
+        fate < settings.mask_token_prob,
         np.array(settings.mask_id, ids.dtype),
-        np.where(fate < MASK_TOKEN_PROB + RANDOM_TOKEN_PROB, substitutes, original),
+        np.where(
+            fate < settings.mask_token_prob + settings.random_token_prob, substitutes, original
+        ),
     )
-    ids[row, column] = hidden
+    ids[chosen.rows, chosen.columns] = hidden
     return original
+
+
+def _fates(chosen: Predictions, random: KeyedRandom) -> npt.NDArray[np.float64]:
+    """Draw a number in [0, 1) for each position, one for all of a word: (M,)."""
+    if chosen.word_sizes is None:
+        return random.uniform(len(chosen.rows))
+    return np.repeat(random.uniform(len(chosen.word_sizes)), chosen.word_sizes)

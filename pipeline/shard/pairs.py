@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -164,14 +164,8 @@ def _with_short_sentences(documents: TokenisedDocuments, longest: int) -> Tokeni
     ends = documents.sentence_ends[sentence] - lengths[sentence]
     # Even pieces: a cut that leaves a crumb would make an instance of a word or two.
     ends += (number + 1) * lengths[sentence] // pieces[sentence]
-    return TokenisedDocuments(
-        ids=documents.ids,
-        sentence_ends=ends,
-        document_ends=np.cumsum(pieces)[documents.document_ends - 1],
-        identities=documents.identities,
-        parts=documents.parts,
-        digests=documents.digests,
-    )
+    document_ends = np.cumsum(pieces)[documents.document_ends - 1]
+    return replace(documents, sentence_ends=ends, document_ends=document_ends)
 
 
 def _truncated(

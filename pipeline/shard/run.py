@@ -103,20 +103,25 @@ def _bucket_tasks(
     metadata: Mapping[str, str | int],
 ) -> list[BucketTask]:
     vocabulary, _ = load_vocabulary(request.vocab)
-    most = request.instances.max_predictions_per_seq
+    settings = request.instances
+    most = settings.max_predictions_per_seq
     make = partial(
         BucketTask,
         units=site.units,
         pieces=tuple(sorted(pieces)),
         plan=plan,
-        settings=request.instances,
+        settings=settings,
         special=SpecialIds(vocabulary.cls_id, vocabulary.sep_id),
         masks=MaskSettings(
-            masked_lm_prob=request.instances.masked_lm_prob,
+            masked_lm_prob=settings.masked_lm_prob,
             max_predictions_per_seq=None if most == "auto" else most,
             mask_id=vocabulary.mask_id,
             replaceable_ids=vocabulary.replaceable_ids,
+            mask_token_prob=settings.mask_token_prob,
+            random_token_prob=settings.random_token_prob,
+            whole_words=settings.whole_word_mask,
         ),
+        is_continuation=vocabulary.is_continuation,
         metadata=metadata,
     )
     return [

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import BadInput
 from ..stage.settings import setting
+
+_ROUNDING = 1e-9
+"""0.7 and 0.3 make 1, whatever their binary fractions do."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,15 @@ class InstanceSettings:
     )
     max_predictions_per_seq: int | Literal["auto"] = setting(
         "auto", "Most predictions in an instance; auto never caps.", minimum=1
+    )
+    mask_token_prob: float = setting(
+        0.8, "Share of the predicted tokens that show [MASK].", minimum=0, maximum=1
+    )
+    random_token_prob: float = setting(
+        0.1, "Share that shows a random token; the rest is shown as it is.", minimum=0, maximum=1
+    )
+    whole_word_mask: bool = setting(
+        False, "Choose whole words for prediction; all pieces of one show the same treatment."
     )
     short_seq_prob: float = setting(
         0.1, "Share of instances aimed at a random shorter length.", minimum=0, maximum=1
@@ -49,3 +62,14 @@ class ShardHow:
     chunk_megabytes: float = setting(
         8.0, "Text in one unit of work: what a kill can cost a worker.", minimum=0.000001
     )
+
+
+def check_instance_settings(instances: InstanceSettings) -> None:
+    """Raise `BadInput` for settings that contradict each other."""
+    shares = instances.mask_token_prob + instances.random_token_prob
+    if shares > 1 + _ROUNDING:
+        raise BadInput(
+            f"--mask-token-prob {instances.mask_token_prob} and --random-token-prob "
+            f"{instances.random_token_prob} make {shares:g}; expected at most 1 together.",
+            hint="What they leave of 1 is shown as it is: 0.8 and 0.1 leave 0.1.",
+        )

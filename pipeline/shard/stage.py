@@ -15,7 +15,7 @@ from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..vocab.opening import open_vocabulary
 from ..wordpiece.files import TOKENIZER_FILES
-from .settings import InstanceSettings, ShardHow
+from .settings import InstanceSettings, ShardHow, check_instance_settings
 
 STAGE = "shard"
 FORMAT_VERSION = 1
@@ -49,6 +49,7 @@ def shard(
     """
     check_settings(request.corpus, request.sentences, request.instances, request.how)
     check_corpus_settings(request.corpus, request.sentences)
+    check_instance_settings(request.instances)
     vocabulary, normalization = open_vocabulary(request.vocab)
     recipe = Recipe(
         stage=STAGE,

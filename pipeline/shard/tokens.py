@@ -6,7 +6,8 @@ number of shards can be chosen after the corpus has been read once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from ..randomness import mixed
 Ids = npt.NDArray[np.unsignedinteger]
 Keys = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -29,7 +31,8 @@ class TokenisedDocuments:
     `ids`: (T,) uint16 or uint32; `sentence_ends`: (S,) offsets into `ids`; `document_ends`: (D,)
     offsets into the sentences; `identities`: (D,) what the documents are recognised by, the same
     for copies and parts of one; `parts`: (D,) the number of the part of a document cut in several;
-    `digests`: (D,) what tells parts of the same number apart, where long documents begin alike.
+    `digests`: (D,) what tells parts of the same number apart, where long documents begin alike;
+    `continues`: (T,) bool, whether a token continues the word before it, where that is asked for.
     No sentence is empty and no document is.
     """
 
@@ -39,6 +42,7 @@ class TokenisedDocuments:
     identities: Keys
     parts: npt.NDArray[np.uint32]
     digests: Keys
+    continues: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.identities)
@@ -58,14 +62,26 @@ class TokenisedDocuments:
         token_starts = np.concatenate(([0], self.sentence_ends))
         first, last = sentence_starts[:-1][order], sentence_starts[1:][order]
         lengths = np.diff(token_starts)
+        starts, stops = token_starts[first], token_starts[last]
+        continues = self.continues
         return TokenisedDocuments(
-            ids=_joined(self.ids, token_starts[first], token_starts[last]),
+            ids=_joined(self.ids, starts, stops),
             sentence_ends=np.cumsum(_joined(lengths, first, last)),
             document_ends=np.cumsum(last - first),
             identities=self.identities[order],
             parts=self.parts[order],
             digests=self.digests[order],
+            continues=None if continues is None else _joined(continues, starts, stops),
         )
+
+    def with_words(self, is_continuation: Flags) -> TokenisedDocuments:
+        """Return the documents with `continues`, by their tokens unless it is there already.
+
+        `is_continuation`: (V,) whether a token of the vocabulary continues a word.
+        """
+        if self.continues is not None:
+            return self
+        return replace(self, continues=is_continuation.take(self.ids))
 
     def write(self, path: Path, seed: int) -> None:
         """Write the documents to an Arrow file, in the order of their bucket keys."""
@@ -85,6 +101,11 @@ class TokenisedDocuments:
                 np.concatenate(([0], table.document_ends)), sentences
             ),
         }
+        if table.continues is not None:
+            token_ends = table.sentence_ends[table.document_ends - 1]
+            columns["continues"] = pa.LargeListArray.from_arrays(
+                np.concatenate(([0], token_ends)), pa.array(table.continues)
+            )
         batch = pa.record_batch(columns)
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
             writer.write_batch(batch)
@@ -119,6 +140,7 @@ def documents_in(
         identities=rows["identity"].to_numpy(),
         parts=rows["part"].to_numpy(),
         digests=rows["digest"].to_numpy(),
+        continues=_flags(rows["continues"]) if "continues" in rows.schema.names else None,
     )
     here = chosen[start:stop]
     return found if here.all() else found.reordered(np.flatnonzero(here))
@@ -126,10 +148,17 @@ def documents_in(
 
 def gathered(parts: list[TokenisedDocuments]) -> TokenisedDocuments:
     """Join documents from many places, ordered by identity: copies and parts stand together."""
-    parts = [each for each in parts if len(each)] or parts[:1]
+    together = concatenated([each for each in parts if len(each)] or parts[:1])
+    return together.reordered(np.lexsort((together.digests, together.parts, together.identities)))
+
+
+def concatenated(parts: Sequence[TokenisedDocuments]) -> TokenisedDocuments:
+    """Join documents, one part after another."""
     tokens = np.cumsum([0, *(len(each.ids) for each in parts)])
     sentences = np.cumsum([0, *(len(each.sentence_ends) for each in parts)])
-    joined = TokenisedDocuments(
+    continues = [each.continues for each in parts if each.continues is not None]
+    assert len(continues) in (0, len(parts))
+    return TokenisedDocuments(
         ids=np.concatenate([each.ids for each in parts]),
         sentence_ends=np.concatenate(
             [each.sentence_ends + start for each, start in zip(parts, tokens, strict=False)]
@@ -140,8 +169,15 @@ def gathered(parts: list[TokenisedDocuments]) -> TokenisedDocuments:
         identities=np.concatenate([each.identities for each in parts]),
         parts=np.concatenate([each.parts for each in parts]),
         digests=np.concatenate([each.digests for each in parts]),
+        continues=np.concatenate(continues) if continues else None,
     )
-    return joined.reordered(np.lexsort((joined.digests, joined.parts, joined.identities)))
+
+
+def _flags(column: pa.LargeListArray) -> Flags:
+    """Return the flat values of some rows; bits in the file, bytes here."""
+    offsets = column.offsets.to_numpy()
+    flags = column.values.slice(offsets[0], offsets[-1] - offsets[0])
+    return flags.to_numpy(zero_copy_only=False)
 
 
 def _joined(values: npt.NDArray[Number], starts: Offsets, stops: Offsets) -> npt.NDArray[Number]:
