@@ -21,6 +21,7 @@ from ..wordpiece.files import TOKENIZER_FILES, load_vocabulary, write_tokenizer_
 from .bucketing import BucketTask, Plan, plan_buckets, write_bucket
 from .instances import SpecialIds
 from .masking import MaskSettings
+from .settings import needs_chinese_words
 from .stage import FORMAT_VERSION, STAGE, ShardRequest
 from .tokenising import Tokenise, encoder_for
 
@@ -34,6 +35,7 @@ _COUNTED = (
     "num_skipped",
 )
 _ONE_SENTENCE_SHARE_TO_WARN = 0.2
+_LONG_WORDS_SHARE_TO_WARN = 0.01
 
 
 def run(site: Site, request: ShardRequest) -> Finished:
@@ -41,13 +43,19 @@ def run(site: Site, request: ShardRequest) -> Finished:
     how = request.how
     workers = available_workers() if how.workers == "auto" else how.workers
     encoder_for(request.vocab)
+    chinese_words = needs_chinese_words(request.instances, request.sentences)
     corpus = pass_over(
         site,
         request.corpus,
-        Tokenise(request.vocab, request.sentences, request.instances.seed),
+        Tokenise(request.vocab, request.sentences, request.instances.seed, chinese_words),
         phase="tokenise",
         made_from=fingerprint_of(
-            [asdict(request.sentences), request.instances.seed, site.recipe.earlier["vocab"]]
+            [
+                asdict(request.sentences),
+                request.instances.seed,
+                site.recipe.earlier["vocab"],
+                chinese_words,
+            ]
         ),
         chunk_bytes=int(how.chunk_megabytes * 1e6),
         workers=workers,
@@ -80,6 +88,8 @@ def run(site: Site, request: ShardRequest) -> Finished:
     tasks = _bucket_tasks(site, request, paths, plan, metadata)
     buckets = _write_buckets(site, tasks, workers)
     tokenizer = _write_tokenizer(site, request)
+    train = _split_figures(buckets, "train")
+    _warn_of_idle_words(site.reporter, train)
     return Finished(
         files={name: each for unit in (*buckets, tokenizer) for name, each in unit.files.items()},
         contents=corpus.contents,
@@ -88,7 +98,7 @@ def run(site: Site, request: ShardRequest) -> Finished:
             "vocab_size": len(vocabulary),
             "pad_token_id": vocabulary.pad_id,
             "validation_documents": plan.validation_documents,
-            "train": _split_figures(buckets, "train"),
+            "train": train,
             "validation": _split_figures(buckets, "validation"),
             "rows": {name: rows for unit in buckets for name, rows in unit.result["rows"].items()},
         },
@@ -173,6 +183,15 @@ def _explain(reporter: Reporter, documents: int, one_sentence: int) -> None:
         reporter.warn(
             f"{one_sentence:,} of {documents:,} documents ({share:.0%}) are a single sentence: "
             "nothing follows them, so their pair is always a random one."
+        )
+
+
+def _warn_of_idle_words(reporter: Reporter, train: Mapping[str, int]) -> None:
+    share = train["predictions_in_long_words"] / max(train["predictions"], 1)
+    if train["words"] and share < _LONG_WORDS_SHARE_TO_WARN:
+        reporter.warn(
+            f"Only {share:.2%} of the predicted tokens are in words of several pieces: "
+            "--whole-word-mask changed next to nothing. Chinese words are known with --language zh."
         )
 
 

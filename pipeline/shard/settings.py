@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
+from ..corpus.settings import SentenceSettings, language_code
 from ..errors import BadInput
 from ..stage.settings import setting
 
+_CHINESE = ("zh", "zho")
 _ROUNDING = 1e-9
 """0.7 and 0.3 make 1, whatever their binary fractions do."""
 
@@ -32,7 +35,9 @@ class InstanceSettings:
         0.1, "Share that shows a random token; the rest is shown as it is.", minimum=0, maximum=1
     )
     whole_word_mask: bool = setting(
-        False, "Choose whole words for prediction; all pieces of one show the same treatment."
+        False,
+        "Choose whole words for prediction and treat all pieces of one alike. Chinese words are "
+        "known with --language zh and the extra zh.",
     )
     short_seq_prob: float = setting(
         0.1, "Share of instances aimed at a random shorter length.", minimum=0, maximum=1
@@ -64,8 +69,20 @@ class ShardHow:
     )
 
 
-def check_instance_settings(instances: InstanceSettings) -> None:
-    """Raise `BadInput` for settings that contradict each other."""
+def needs_chinese_words(instances: InstanceSettings, sentences: SentenceSettings) -> bool:
+    """Whether words are to be known in text that has no spaces between them."""
+    language, *_ = language_code(sentences.language).split("-")
+    return instances.whole_word_mask and language in _CHINESE
+
+
+def check_instance_settings(instances: InstanceSettings, sentences: SentenceSettings) -> None:
+    """Raise `BadInput` for settings that contradict each other or need what isn't installed."""
+    if needs_chinese_words(instances, sentences) and find_spec("rjieba") is None:
+        raise BadInput(
+            "--whole-word-mask with --language zh needs rjieba, which knows Chinese words and "
+            "isn't installed.",
+            hint="pip install 'bertctl[zh]'",
+        )
     shares = instances.mask_token_prob + instances.random_token_prob
     if shares > 1 + _ROUNDING:
         raise BadInput(

@@ -9,13 +9,20 @@ from pathlib import Path
 from ..corpus.digesting import contents_reader
 from ..corpus.listing import list_inputs
 from ..corpus.settings import MENDABLE, CorpusSettings, SentenceSettings, check_corpus_settings
+from ..errors import BadInput
 from ..stage.engine import Completion, Finished, Site, complete
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..vocab.opening import open_vocabulary
 from ..wordpiece.files import TOKENIZER_FILES
-from .settings import InstanceSettings, ShardHow, check_instance_settings
+from ..wordpiece.vocabulary import Normalization
+from .settings import (
+    InstanceSettings,
+    ShardHow,
+    check_instance_settings,
+    needs_chinese_words,
+)
 
 STAGE = "shard"
 FORMAT_VERSION = 1
@@ -49,8 +56,10 @@ def shard(
     """
     check_settings(request.corpus, request.sentences, request.instances, request.how)
     check_corpus_settings(request.corpus, request.sentences)
-    check_instance_settings(request.instances)
+    check_instance_settings(request.instances, request.sentences)
     vocabulary, normalization = open_vocabulary(request.vocab)
+    if needs_chinese_words(request.instances, request.sentences):
+        _check_characters_are_tokens(request.vocab, normalization)
     recipe = Recipe(
         stage=STAGE,
         format_version=FORMAT_VERSION,
@@ -63,6 +72,15 @@ def shard(
     work = partial(_work, request=request)
     contents = contents_reader(recipe, request.corpus)
     return complete(recipe, output, work, reporter=reporter, read_contents=contents, force=force)
+
+
+def _check_characters_are_tokens(vocab: Path, normalization: Normalization) -> None:
+    if not normalization.tokenize_chinese_chars:
+        raise BadInput(
+            f"--whole-word-mask with --language zh needs each Chinese character to be a token; "
+            f"{vocab} says otherwise (tokenize_chinese_chars).",
+            hint="Leave out --whole-word-mask, or use a vocabulary made by `bertctl vocab`.",
+        )
 
 
 def _work(site: Site, request: ShardRequest) -> Finished:

@@ -16,6 +16,7 @@ from ..corpus.settings import SentenceSettings
 from ..stage.units import WORK, UnitBuilder
 from ..wordpiece.encode import WordPieceEncoder
 from ..wordpiece.files import load_vocabulary
+from .chinese_words import encode_with_words
 from .tokens import TokenisedDocuments
 
 
@@ -27,11 +28,15 @@ def encoder_for(vocab: Path) -> WordPieceEncoder:
 
 @dataclass(frozen=True)
 class Tokenise:
-    """Makes the unit of a piece: its documents' token ids, in the order of their bucket keys."""
+    """Makes the unit of a piece: its documents' token ids, in the order of their bucket keys.
+
+    With `chinese_words` it also says which tokens continue a word, which nobody could tell later.
+    """
 
     vocab: Path
     sentences: SentenceSettings
     seed: int
+    chinese_words: bool = False
 
     def __call__(
         self, documents: Sequence[Document], builder: UnitBuilder, name: str
@@ -55,7 +60,10 @@ class Tokenise:
         self, documents: Sequence[Document], encoder: WordPieceEncoder
     ) -> TokenisedDocuments:
         lines, counts = self._lines(documents)
-        ids, ends = encoder.encode_lines(lines)
+        if self.chinese_words:
+            ids, ends, continues = encode_with_words(encoder, lines)
+        else:
+            (ids, ends), continues = encoder.encode_lines(lines.encode()), None
         # What normalises to nothing, such as a line of control characters, is no sentence.
         real = np.diff(ends, prepend=0) > 0
         document = np.repeat(np.arange(len(documents)), counts)[real]
@@ -68,10 +76,11 @@ class Tokenise:
             identities=np.array([each.identity for each in documents], np.uint64)[usable],
             parts=np.array([each.part for each in documents], np.uint32)[usable],
             digests=np.array([each.digest for each in documents], np.uint64)[usable],
+            continues=continues,
         )
 
-    def _lines(self, documents: Sequence[Document]) -> tuple[bytes, list[int]]:
-        """Return all sentences, one a line, and how many of them each document has."""
+    def _lines(self, documents: Sequence[Document]) -> tuple[str, list[int]]:
+        """Return all sentences, a line each, and how many of them each document has."""
         sentences = sentences_of([document.text for document in documents], self.sentences)
         lines = chain.from_iterable(sentences)
-        return "\n".join(lines).encode(), [len(each) for each in sentences]
+        return "\n".join((*lines, "")), [len(each) for each in sentences]
