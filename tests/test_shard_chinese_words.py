@@ -32,8 +32,6 @@ TOKENS = [*SPECIAL, *sorted(set("".join(WORDS))), "。", "，", "linux", "py", "
 ENCODER = WordPieceEncoder(Vocabulary(tuple(TOKENS)), Normalization())
 # Known and unknown characters, of every block that BERT isolates, and what may stand around them.
 CHARACTERS = st.sampled_from([*"研究生命起源的程序员linuxpythons，。か가é 豈㐀𠀀\u0301\0"])
-    [*"研究生命起源的程序员linuxpythons，。か가é ", "\0", "\u0301", "𠀀", "豈", "㐀"]
-)
 LINES = st.lists(
     st.lists(st.one_of(CHARACTERS, st.sampled_from(WORDS)), max_size=20).map("".join), max_size=6
 )
