@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -61,8 +63,11 @@ class WordNumbers:
         The new numbers are consecutive and follow all earlier ones.
         """
         assert self.has_room_for(len(words.starts))
-        low, high = self._keys(words)
-        numbers = self._find(low, high)
+        return self.number_keys(*self._keys(words))
+
+    def number_keys(self, low: Keys, high: Keys) -> tuple[Numbers, Positions]:
+        """Do what `number` does for words given as keys, none of them long: (W,), (W,)."""
+        numbers = self.find(low, high)
         missing = np.flatnonzero(numbers == _NONE)
         if not len(missing):
             return numbers, missing
@@ -103,8 +108,15 @@ class WordNumbers:
     def _next(self, slots: Positions) -> Positions:
         return (slots + 1) & (len(self._number_in_slot) - 1)
 
-    def _find(self, low: Keys, high: Keys) -> Numbers:
-        """Return each word's number, or _NONE."""
+    def keys_from(self, number: int) -> tuple[Keys, Keys]:
+        """Return the keys of all words from this number on."""
+        return (
+            self._low[number : self.num_words + 1],
+            self._high[number : self.num_words + 1],
+        )
+
+    def find(self, low: Keys, high: Keys) -> Numbers:
+        """Return each word's number, or 0."""
         slots = self._home(low, high)
         numbers = self._number_in_slot.take(slots)
         pending = np.flatnonzero(self._differ(numbers, low, high))
@@ -143,3 +155,19 @@ class WordNumbers:
             pending = pending[other]
             slots[pending] = self._next(slots[pending])
         return numbers, np.concatenate(firsts)
+
+
+def lengths_of(low: Keys, high: Keys) -> Positions:
+    """Return how many bytes each key has: (W,) int64. No word holds a zero byte."""
+    return np.count_nonzero(np.stack((low, high), axis=1).view(np.uint8), axis=1)
+
+
+def kept_bytes(low: Keys, high: Keys, length: int) -> tuple[Keys, Keys]:
+    """Keep the first `length` bytes of each key."""
+    return low & _KEEP_BYTES[min(length, 8)], high & _KEEP_BYTES[max(length - 8, 0)]
+
+
+def keys_of(words: Sequence[bytes]) -> tuple[Keys, Keys]:
+    """Return the keys of words of at most 16 bytes: (W,), (W,)."""
+    both = np.frombuffer(b"".join(word.ljust(16, b"\0") for word in words), "<u8").reshape(-1, 2)
+    return both[:, 0].copy(), both[:, 1].copy()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import Tokenizer
 
-from .library import library_model, text_tokenizer
+from .library import text_tokenizer
 from .vocabulary import Normalization, Vocabulary
 
 Ids = npt.NDArray[np.unsignedinteger]
@@ -29,21 +29,11 @@ class PieceCutter:
 
     def __init__(self, vocabulary: Vocabulary, normalization: Normalization) -> None:
         self._id_dtype = vocabulary.id_dtype
-        self._is_continuation = vocabulary.is_continuation
         ids = vocabulary.ids
         self._mark_id = ids.get(_MARK, len(ids))
         self._text_tokenizer = text_tokenizer({**ids, _MARK: self._mark_id}, normalization)
-        self._word_tokenizer = Tokenizer(library_model(ids))
-        self._word_tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
 
-    def cut_plain(self, words: Sequence[bytes]) -> tuple[Ids, Counts]:
-        """Cut words that normalisation leaves alone: each has a first piece, then `##` pieces."""
-        ids = _encode(self._word_tokenizer, b" ".join(words))
-        firsts = np.flatnonzero(~self._is_continuation[ids])
-        assert len(firsts) == len(words)
-        return ids.astype(self._id_dtype), np.diff(firsts, append=len(ids))
-
-    def cut_any(self, words: Sequence[bytes]) -> tuple[Ids, Counts]:
+    def cut(self, words: Sequence[bytes]) -> tuple[Ids, Counts]:
         """Cut any words but the mark: one may have no piece at all, or turn out to be several."""
         mark = f" {_MARK} ".encode()
         ids = _encode(self._text_tokenizer, b"".join(word + mark for word in words))
