@@ -28,6 +28,7 @@ from corpus import docstrings
 from processes import spread, table
 
 from bertctl.pipeline.vocab.counting import count_words
+from bertctl.pipeline.vocab.lesson import choose_words
 from bertctl.pipeline.vocab.merging import train_wordpiece
 from bertctl.pipeline.wordpiece.encode import WordPieceEncoder
 from bertctl.pipeline.wordpiece.files import load_vocabulary, write_tokenizer_files
@@ -88,12 +89,8 @@ def measured(who: str, text: Path, vocab: Path) -> Result:
 def learn(text: Path, directory: Path) -> Path:
     """Write a vocabulary of the usual size learnt from the text itself."""
     normalization = Normalization()
-    tokens = train_wordpiece(
-        count_words(text.read_bytes(), normalization),
-        vocab_size=30_522,
-        min_frequency=2,
-        limit_alphabet="auto",
-    )
+    words = count_words([text.read_bytes()], normalization)
+    tokens = train_wordpiece(choose_words([words], "auto"), vocab_size=30_522, min_frequency=2)
     write_tokenizer_files(Vocabulary(tuple(tokens)), normalization, directory)
     return directory
 

@@ -72,22 +72,27 @@ class Console:
                 progress.finish()
 
     def completed(
-        self, done: Completion, rows: Callable[[Completion], Sequence[tuple[str, str]]]
+        self,
+        done: Completion,
+        rows: Callable[[Completion], Sequence[tuple[str, str]]],
+        **asked_for: Any,
     ) -> None:
         """Print a stage's result: names and values for a person, or one JSON object.
 
-        An output that was complete before gets a line in place of its `rows`.
+        An output that was complete before gets a line in place of its `rows`, unless they hold what
+        was `asked_for` beside the output; that is in the JSON object too.
         """
         if self._as_json:
             result = {
                 "output": str(done.directory),
                 "up_to_date": done.was_up_to_date,
                 "statistics": done.manifest.statistics,
+                **asked_for,
             }
             click.echo(json.dumps(result, ensure_ascii=False))
         elif self._quiet:
             return
-        elif done.was_up_to_date:
+        elif done.was_up_to_date and not asked_for:
             click.echo(f"{done.directory} is up to date.")
         else:
             self._table(str(done.directory), rows(done))

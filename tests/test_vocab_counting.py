@@ -1,6 +1,5 @@
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,13 +7,8 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
 from bertctl.pipeline.vocab import counting
-from bertctl.pipeline.vocab.counting import (
-    WordCounts,
-    count_words,
-    merge_counts,
-    read_counts,
-    write_counts,
-)
+from bertctl.pipeline.vocab.counting import count_words
+from bertctl.pipeline.vocab.tables import WordCounts
 from bertctl.pipeline.wordpiece.library import library_normalizer
 from bertctl.pipeline.wordpiece.vocabulary import Normalization
 
@@ -47,7 +41,7 @@ def test_counts_equal_those_of_the_librarys_words(normalization: Normalization) 
     @settings(max_examples=100, deadline=None)
     @given(TEXT)
     def holds(text: str) -> None:
-        assert as_dict(count_words(text.encode(), normalization)) == library_counts(
+        assert as_dict(count_words([text.encode()], normalization)) == library_counts(
             text, normalization
         )
 
@@ -60,40 +54,32 @@ def test_counts_do_not_depend_on_blocks_nor_on_how_many_words_are_held(
     chooser = random.Random(2)
     words = ["".join(chooser.choices("abéÉ中.", k=chooser.randint(1, 21))) for _ in range(500)]
     text = " ".join(chooser.choices(words, k=3000)).encode()
-    expected = count_words(text, Normalization())
+    expected = count_words([text], Normalization())
     for block_bytes, batch_words, capacity in ((100, 7, 16), (999, 99, 128)):
         monkeypatch.setattr(counting, "BLOCK_BYTES", block_bytes)
         monkeypatch.setattr(counting, "BATCH_WORDS", batch_words)
         monkeypatch.setattr(counting, "CAPACITY", capacity)
-        assert count_words(text, Normalization()) == expected
+        assert count_words([text], Normalization()) == expected
 
 
-def test_parts_of_a_text_in_any_order_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_in_any_order_and_number_add_up_to_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     lines = [
-        f"the river {number % 7} of {number % 11} café {'x' * (number % 5)}\n"
+        f"the river {number % 7} of {number % 11} café {'x' * (number % 5)}".encode()
         for number in range(50)
     ]
-    whole = count_words("".join(lines).encode(), Normalization())
+    whole = count_words([b"\n".join(lines)], Normalization())
     assert as_dict(whole)["cafe"] == 50
     assert whole.total == 340
-    for rows_at_once in (1, 17, 10_000):
-        monkeypatch.setattr(counting, "_ROWS_AT_ONCE", rows_at_once)
-        parts = [count_words(line.encode(), Normalization()) for line in lines]
-        random.Random(rows_at_once).shuffle(parts)
-        assert merge_counts(iter(parts)) == whole
+    for block_bytes in (1, 100, 10_000):
+        monkeypatch.setattr(counting, "BLOCK_BYTES", block_bytes)
+        random.Random(block_bytes).shuffle(lines)
+        assert count_words(iter(lines), Normalization()) == whole
 
 
 def test_no_text_has_no_words() -> None:
-    for counted in (count_words(b"", Normalization()), merge_counts([])):
+    for texts in ([], [b""], [b"", b" "]):
+        counted = count_words(texts, Normalization())
         assert as_dict(counted) == {}
         assert counted.total == 0
-
-
-def test_counts_are_read_as_written_and_equal_counts_are_equal_bytes(tmp_path: Path) -> None:
-    lines = ["a b é", "中文 b", "zz . b"]
-    whole = count_words("\n".join(lines).encode(), Normalization())
-    parts = merge_counts(count_words(line.encode(), Normalization()) for line in lines)
-    for name, counted in (("whole", whole), ("parts", parts)):
-        write_counts(tmp_path / name, counted)
-        assert read_counts(tmp_path / name) == whole
-    assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()

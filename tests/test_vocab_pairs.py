@@ -17,6 +17,14 @@ def recounted(words: list[list[str]], counts: list[int]) -> dict[tuple[str, str]
     return dict(pairs)
 
 
+def occurring(words: list[list[str]], counts: list[int]) -> Counter[str]:
+    often: Counter[str] = Counter()
+    for word, count in zip(words, counts, strict=True):
+        for symbol in word:
+            often[symbol] += count
+    return often
+
+
 def merged_in(word: list[str], left: str, right: str) -> list[str]:
     new: list[str] = []
     for piece in word:
@@ -40,7 +48,7 @@ def test_counts_are_those_of_counting_anew_after_any_merges(
     words, counts = [list(word) for word, _ in text], [count for _, count in text]
     spelling = ["a", "b"]
     row = PairRow(
-        np.array([spelling.index(letter) for word in words for letter in word], np.int64),
+        np.array([spelling.index(letter) for word in words for letter in word], np.int32),
         len(spelling),
         np.array([len(word) for word in words], np.int64),
         np.array(counts, np.int64),
@@ -52,6 +60,10 @@ def test_counts_are_those_of_counting_anew_after_any_merges(
             for pair, count in row.counts.items()
         }
         assert spelt == recounted(words, counts)
+        often = {symbol: count for symbol, count in enumerate(row.symbol_counts.tolist()) if count}
+        assert often == {
+            spelling.index(symbol): count for symbol, count in occurring(words, counts).items()
+        }
         if not spelt:
             break
         pair = chooser.choice(sorted(row.counts))
@@ -59,14 +71,17 @@ def test_counts_are_those_of_counting_anew_after_any_merges(
         if left + right not in spelling:  # aa + a and a + aa are the same symbol
             spelling.append(left + right)
         before = dict(row.counts)
-        grown = row.merge(pair, spelling.index(left + right))
-        assert {each for each in row.counts if row.counts[each] > before.get(each, 0)} == {*grown}
+        change = row.merge(pair, spelling.index(left + right))
+        more = {each for each in row.counts if row.counts[each] > before.get(each, 0)}
+        less = {each for each in before if row.counts.get(each, 0) < before[each]}
+        assert {*change.grown} == more
+        assert {*change.fallen} == less
         words = [merged_in(word, left, right) for word in words]
 
 
 def test_overlapping_pairs_are_merged_from_the_left_however_their_symbol_came_about() -> None:
     # 4 is written first where 0 1 stood, in the middle, then where 2 3 stood, around it.
-    symbols = np.array([2, 3, 0, 1, 2, 3], np.int64)
+    symbols = np.array([2, 3, 0, 1, 2, 3], np.int32)
     row = PairRow(symbols, 4, np.array([6], np.int64), np.array([7], np.int64))
     row.merge(0 << 32 | 1, 4)
     row.merge(2 << 32 | 3, 4)

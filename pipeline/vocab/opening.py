@@ -11,7 +11,7 @@ from ..stage.manifest import RECIPE
 from ..stage.recipe import Recipe
 from ..wordpiece.files import load_vocabulary
 from ..wordpiece.vocabulary import Normalization, Vocabulary
-from .stage import STAGE
+from .settings import STAGE
 
 
 def open_vocabulary(path: Path) -> tuple[Vocabulary, Normalization]:

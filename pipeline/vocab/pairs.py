@@ -1,4 +1,4 @@
-"""Byte-pair merging over distinct words in numpy: all places of a pair at once.
+"""Merging pairs of symbols over distinct words in numpy: all places of a pair at once.
 
 The words stand in one row of symbols, a border before, between and after them. A merge writes the
 new symbol where the pair's first one stood and drops the second out of the row: so the row is
@@ -8,17 +8,31 @@ linked, each place knows the previous and the next.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Symbols = npt.NDArray[np.int64]
+Symbols = npt.NDArray[np.int32]
+Pairs = npt.NDArray[np.int64]
 Places = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.int64]
 
 _NONE = -1
 """Stands in place of a symbol at a border, where it makes any pair negative, and where a symbol has
 been dropped."""
+
+_PLACES_AT_ONCE = 1 << 18
+
+
+class Change(NamedTuple):
+    """What a merge changed: the pairs that come more often now, and those that come less often.
+
+    All hold the merged symbol or one of the two it was made of.
+    """
+
+    grown: list[int]
+    fallen: list[int]
 
 
 def symbols_of(pair: int) -> tuple[int, int]:
@@ -27,33 +41,36 @@ def symbols_of(pair: int) -> tuple[int, int]:
 
 
 class PairRow:
-    """Words as a row of symbols, and how often each pair of neighbours comes in the text."""
+    """Words as a row of symbols, and how often each symbol and pair of neighbours comes in it."""
 
     def __init__(self, symbols: Symbols, num_symbols: int, lengths: Counts, counts: Counts) -> None:
         """Take all words' symbols (S,), one word after the other, and lengths and counts (W,)."""
-        word = np.repeat(np.arange(len(lengths)), lengths)
-        places = np.arange(1, len(symbols) + 1) + word
+        word = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        places = np.arange(1, len(symbols) + 1, dtype=np.int32) + word
         size = len(symbols) + len(lengths) + 1
-        self._symbol = np.full(size, _NONE, np.int64)
+        self._symbol = np.full(size, _NONE, np.int32)
         self._symbol[places] = symbols
         self._count = np.zeros(size, np.int64)
         self._count[places] = counts[word]
         self._previous = np.arange(-1, size - 1, dtype=np.int32)
         self._next = np.arange(1, size + 1, dtype=np.int32)
         # Where each symbol stands, and perhaps stood before a merge took it.
-        by_symbol = places[np.argsort(symbols, kind="stable")].astype(np.int32)
+        by_symbol = places[np.argsort(symbols, kind="stable").astype(np.int32)]
         num_places = np.bincount(symbols, minlength=num_symbols)
         starts = np.cumsum(num_places) - num_places
         self._places: list[Places] = np.split(by_symbol, starts[1:])
-        pairs = self._symbol[:-1] << 32 | self._symbol[1:]
-        self.counts = dict(_summed(pairs, self._count[1:]))
+        often = np.bincount(symbols, counts[word], minlength=num_symbols)
+        self.symbol_counts = often.astype(np.int64)
+        """(…,) int64: how often each symbol comes; there is room for more."""
+        self.counts: dict[int, int] = {}
         """How often each pair comes; a pair that no longer comes is not there."""
+        for start in range(0, size - 1, _PLACES_AT_ONCE):
+            stop = min(start + _PLACES_AT_ONCE, size - 1)
+            pairs = _paired(self._symbol[start:stop], self._symbol[start + 1 : stop + 1])
+            self._change(_summed(pairs, self._count[start + 1 : stop + 1]))
 
-    def merge(self, pair: int, merged: int) -> list[int]:
-        """Write `merged`, an old symbol or the next free number, wherever a pair stands.
-
-        Returns the pairs that come more often than before: all contain `merged`.
-        """
+    def merge(self, pair: int, merged: int) -> Change:
+        """Write `merged`, an old symbol or the next free number, wherever a pair stands."""
         left, right = symbols_of(pair)
         first, second = self._find(left, right)
         before, after = self._previous[first], self._next[second]
@@ -62,27 +79,38 @@ class PairRow:
         self._symbol[second] = _NONE
         self._next[first] = after
         self._previous[after] = first
-        if merged == len(self._places):
-            self._places.append(first)
-        else:
-            self._places[merged] = np.concatenate((self._places[merged], first))
+        count = self._count[first]
+        self._rename(left, right, merged, first, int(count.sum()))
         # Where two places adjoin, "ab ab", the pair "ba" between them is lost once and that of the
         # merged is gained once: the left one tells the loss, the right one the gain.
         loses_before = self._symbol[before] != _NONE
         gains_after = self._symbol[after] == symbol_after
         now_before = self._symbol[self._previous[first]]
-        count = self._count[first]
         pairs = (
-            symbol_before << 32 | left,
-            right << 32 | symbol_after,
-            now_before << 32 | merged,
-            merged << 32 | symbol_after,
+            _paired(symbol_before, left),
+            _paired(right, symbol_after),
+            _paired(now_before, merged),
+            _paired(merged, symbol_after),
         )
         changes = (-count * loses_before, -count, count, count * gains_after)
-        grown = self._change(_summed(np.concatenate(pairs), np.concatenate(changes)))
+        change = self._change(_summed(np.concatenate(pairs), np.concatenate(changes)))
         # Of "aaa" an "aa" that overlaps the merged one may have been left in the sum.
         self.counts.pop(pair, None)
-        return grown
+        change.fallen.append(pair)
+        return change
+
+    def _rename(self, left: int, right: int, merged: int, places: Places, count: int) -> None:
+        """Note that two symbols became one at these places, `count` times in the text."""
+        if merged == len(self._places):
+            self._places.append(places)
+        else:
+            self._places[merged] = np.concatenate((self._places[merged], places))
+        if merged == len(self.symbol_counts):
+            room = np.zeros_like(self.symbol_counts)
+            self.symbol_counts = np.concatenate((self.symbol_counts, room))
+        self.symbol_counts[left] -= count
+        self.symbol_counts[right] -= count
+        self.symbol_counts[merged] += count
 
     def _find(self, left: int, right: int) -> tuple[Places, Places]:
         """Return where a pair's first and second symbol stand; no place is in two pairs."""
@@ -102,16 +130,21 @@ class PairRow:
         self._places[symbol] = places = places[self._symbol[places] == symbol]
         return places
 
-    def _change(self, changes: Iterable[tuple[int, int]]) -> list[int]:
-        """Add to the counts of pairs; return those that have more now."""
-        grown: list[int] = []
-        for pair, change in changes:
-            count = self.counts.pop(pair, 0) + change
+    def _change(self, changes: Iterable[tuple[int, int]]) -> Change:
+        """Add to the counts of pairs; return those that have changed."""
+        change = Change([], [])
+        for pair, difference in changes:
+            count = self.counts.pop(pair, 0) + difference
             if count:
                 self.counts[pair] = count
-            if change > 0:
-                grown.append(pair)
-        return grown
+            if difference:
+                (change.grown if difference > 0 else change.fallen).append(pair)
+        return change
+
+
+def _paired(left: Symbols | int, right: Symbols | int) -> Pairs:
+    """Return pairs of symbols, each as one number."""
+    return np.left_shift(left, 32, dtype=np.int64) | right
 
 
 def _without_overlap(first: Places, second: Places) -> tuple[Places, Places]:
@@ -126,7 +159,7 @@ def _without_overlap(first: Places, second: Places) -> tuple[Places, Places]:
     return first[in_run % 2 == 0], second[in_run % 2 == 0]
 
 
-def _summed(pairs: Symbols, counts: Counts) -> Iterable[tuple[int, int]]:
+def _summed(pairs: Pairs, counts: Counts) -> Iterable[tuple[int, int]]:
     """Return each distinct pair with the sum of its counts; none across a border."""
     order = np.argsort(pairs)
     order = order[np.searchsorted(pairs, 0, sorter=order) :]

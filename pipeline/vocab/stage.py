@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..corpus.digesting import contents_reader
 from ..corpus.listing import list_inputs
@@ -14,11 +16,14 @@ from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..wordpiece.files import TOKENIZER_FILES
-from .settings import VocabHow, VocabSettings
+from ..wordpiece.vocabulary import check_special_tokens
+from .opening import open_vocabulary
+from .settings import STAGE, VocabHow, VocabSettings
 
-STAGE = "vocab"
-FORMAT_VERSION = 1
-_OWNS = TOKENIZER_FILES
+FORMAT_VERSION = 2
+HELD_OUT_FILE = "held_out.arrow"
+"""The words of the held-out text as they are written there, and how often each comes."""
+_OWNS = (*TOKENIZER_FILES, HELD_OUT_FILE)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,9 @@ def vocab(
         OutputRefused: `output` isn't ours, is in use or was made by another recipe.
     """
     check_settings(request.vocab, request.corpus, request.how)
+    check_special_tokens(request.vocab.special_token)
+    if request.how.compare is not None:
+        open_vocabulary(Path(request.how.compare))
     recipe = Recipe(
         stage=STAGE,
         format_version=FORMAT_VERSION,
@@ -52,6 +60,20 @@ def vocab(
     work = partial(_work, request=request)
     contents = contents_reader(recipe, request.corpus)
     return complete(recipe, output, work, reporter=reporter, read_contents=contents, force=force)
+
+
+def compare(done: Completion, other: Path) -> Mapping[str, Any] | None:
+    """Return how another vocabulary does on the text that `done` held out; None if there is none.
+
+    It is measured each time it is asked for, and is no part of the output.
+
+    Raises:
+        BadInput: there is no such vocabulary, or it can't be used.
+    """
+    from .measuring import measure
+    from .tables import Table
+
+    return measure(*open_vocabulary(other), Table(done.directory / HELD_OUT_FILE))
 
 
 def _work(site: Site, request: VocabRequest) -> Finished:
