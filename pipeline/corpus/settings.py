@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from ..errors import BadInput
@@ -85,6 +86,7 @@ def check_corpus_settings(corpus: CorpusSettings, sentences: SentenceSettings) -
     language_code(sentences.language)
 
 
+@lru_cache
 def language_code(language: str) -> str:
     """Return the code in lower case; raise `BadInput` where it can't be a language's."""
     code = language.lower().replace("_", "-")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from ..corpus.documents import Document
-from ..corpus.sentences import sentences_of
+from ..corpus.sentences import sentence_lines
 from ..corpus.settings import SentenceSettings
 from ..stage.units import WORK, UnitBuilder
 from ..wordpiece.encode import WordPieceEncoder
@@ -61,10 +60,10 @@ class Tokenise:
     ) -> TokenisedDocuments:
         lines, counts = self._lines(documents)
         if self.chinese_words:
-            ids, ends, continues = encode_with_words(encoder, lines)
+            ids, ends, continues = encode_with_words(encoder, lines.decode())
         else:
-            (ids, ends), continues = encoder.encode_lines(lines.encode()), None
-        # What normalises to nothing, such as a line of control characters, is no sentence.
+            (ids, ends), continues = encoder.encode_lines(lines), None
+        # What normalises to nothing, such as a blank line or one of controls, is no sentence.
         real = np.diff(ends, prepend=0) > 0
         document = np.repeat(np.arange(len(documents)), counts)[real]
         sentences = np.bincount(document, minlength=len(documents))
@@ -79,8 +78,8 @@ class Tokenise:
             continues=continues,
         )
 
-    def _lines(self, documents: Sequence[Document]) -> tuple[str, list[int]]:
-        """Return all sentences, a line each, and how many of them each document has."""
-        sentences = sentences_of([document.text for document in documents], self.sentences)
-        lines = chain.from_iterable(sentences)
-        return "\n".join((*lines, "")), [len(each) for each in sentences]
+    def _lines(self, documents: Sequence[Document]) -> tuple[bytes, list[int]]:
+        """Return all sentences, one a line, and how many lines each document has."""
+        # Encoded one by one: where all characters are ASCII that is a copy, and they often are.
+        lines = [sentence_lines(each.text, self.sentences).encode() for each in documents]
+        return b"\n".join((*lines, b"")), [each.count(b"\n") + 1 for each in lines]
