@@ -8,10 +8,28 @@ from typing import Any, TypeVar
 
 import click
 
+from ..pipeline.corpus.uris import is_uri
+from ..pipeline.errors import BadInput
 from ..pipeline.stage.settings import Setting, settings_of
 
 Command = Callable[..., Any]
 Group = TypeVar("Group")
+
+
+class _Directory(click.Path):
+    """A directory on this machine, to write to."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a URI, which would be taken for a path."""
+        if is_uri(str(value)):
+            raise BadInput(
+                f"--output is {value}; expected a directory on this machine.",
+                hint="Write to a directory here and copy it there when it is complete.",
+            )
+        return super().convert(value, param, ctx)
 
 
 class _Value(click.ParamType[Any]):
@@ -51,7 +69,7 @@ def common_options(command: Command) -> Command:
             click.option(
                 "-o",
                 "--output",
-                type=click.Path(path_type=Path),
+                type=_Directory(),
                 required=True,
                 metavar="DIR",
                 help="Directory to write to; made if it isn't there.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from bertctl.pipeline.corpus import boundaries
 from bertctl.pipeline.corpus.boundaries import boundary_pattern, first_boundary
 from bertctl.pipeline.corpus.documents import add_digests, content_digest
+from bertctl.pipeline.corpus.handles import LocalFile
 from bertctl.pipeline.corpus.listing import list_inputs
 from bertctl.pipeline.corpus.settings import CorpusSettings
 from bertctl.pipeline.corpus.sources import Piece, plan_sources, read_pieces
@@ -277,8 +277,7 @@ def test_boundaries_never_go_back_and_neighbours_agree(folder, text, unwrap, lay
     pattern = boundary_pattern("text", CorpusSettings(unwrap=unwrap, documents=layout))
     path = folder / "t.txt"
     path.write_bytes(data)
-    handle = os.open(path, os.O_RDONLY)
-    try:
+    with LocalFile(path) as handle:
         found = [first_boundary(handle, at, size=size, pattern=pattern) for at in range(size + 1)]
         with mock.patch.object(boundaries, "_WINDOW_BYTES", 110):
             for at in range(size + 1):
@@ -286,8 +285,6 @@ def test_boundaries_never_go_back_and_neighbours_agree(folder, text, unwrap, lay
                 for end in range(at + 1, size + 1, 13):
                     inside = first_boundary(handle, at, size=size, pattern=pattern, before=end)
                     assert inside == found[at] or (inside is None and found[at] == found[end])
-    finally:
-        os.close(handle)
     assert found == sorted(found)
     assert all(boundary >= position for position, boundary in enumerate(found))
     assert all(boundary in (0, size) or data[boundary - 1] == 0x0A for boundary in found)

@@ -179,6 +179,7 @@ def test_killed_run_continues_to_the_same_bytes(
     corpus = write_corpus(tmp_path / "corpus", files=12, per_file=60)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     common = [str(corpus), "--vocab", str(vocab), "--max-seq-length", "64", "--num-shards", "5"]
+    common += ["--chunk-megabytes", "0.05"]  # or small files would share their units
     command = [sys.executable, "-m", "bertctl", "shard", *common, "--workers", "1"]
 
     def reached() -> bool:
@@ -196,7 +197,7 @@ def test_killed_run_continues_to_the_same_bytes(
             inputs=(str(corpus),),
             vocab=vocab,
             instances=InstanceSettings(max_seq_length=64, num_shards=5),
-            how=ShardHow(workers=2),
+            how=ShardHow(workers=2, chunk_megabytes=0.05),
         )
         shard(request, output, reporter=Silent())
     assert bytes_of(killed) == bytes_of(whole)
@@ -331,6 +332,7 @@ def test_piece_that_vanished_is_made_again_on_resume(vocab: Path, tmp_path: Path
     corpus = write_corpus(tmp_path / "corpus", files=12, per_file=60)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     flags = ["--max-seq-length", "48", "--num-shards", "4", "--dupe-factor", "3"]
+    flags += ["--chunk-megabytes", "0.05"]  # or small files would share their units
     command = [sys.executable, "-m", "bertctl", "shard", str(corpus), "--vocab", str(vocab)]
     kill_when(
         [*command, *flags, "--validation-fraction", "0.1", "-o", str(killed), "--workers", "1"],
@@ -338,7 +340,7 @@ def test_piece_that_vanished_is_made_again_on_resume(vocab: Path, tmp_path: Path
         signal.SIGKILL,
     )
     sorted((killed / ".bertctl" / "tokens").glob("*.arrow"))[3].unlink()
-    run(corpus, vocab, killed)
+    run(corpus, vocab, killed, chunk=0.05)
     run(corpus, vocab, whole)
     assert bytes_of(killed) == bytes_of(whole)
 

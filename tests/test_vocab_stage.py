@@ -92,6 +92,7 @@ def test_killed_run_continues_to_the_same_bytes(tmp_path: Path, by: signal.Signa
     corpus = write_corpus(tmp_path / "corpus", files=12, per_file=60)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [sys.executable, "-m", "bertctl", "vocab", str(corpus), "--vocab-size", "200"]
+    command += ["--chunk-megabytes", "0.05"]  # or small files would share their units
 
     def reached() -> bool:
         return len(committed_units(killed)) >= 5
@@ -101,7 +102,7 @@ def test_killed_run_continues_to_the_same_bytes(tmp_path: Path, by: signal.Signa
     # Each of the 12 files gives two units, its piece's and its own.
     assert 0 < len(committed_units(killed)) < 24
     assert not (killed / "manifest.json").exists()
-    run(corpus, killed)
+    run(corpus, killed, chunk=0.05)
     run(corpus, whole)
     assert bytes_of(killed) == bytes_of(whole)
 

@@ -6,10 +6,10 @@ one at or after its nominal end. Both neighbours ask the same pure function, so 
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Literal
 
+from .handles import Handle
 from .settings import CorpusSettings
 
 _WHITESPACE = b"|".join(
@@ -40,18 +40,23 @@ def boundary_pattern(kind: Literal["text", "jsonl"], settings: CorpusSettings) -
 
 
 def first_boundary(
-    handle: int, position: int, *, size: int, pattern: re.Pattern[bytes], before: int | None = None
+    handle: Handle,
+    position: int,
+    *,
+    size: int,
+    pattern: re.Pattern[bytes],
+    before: int | None = None,
 ) -> int | None:
     """Return the smallest offset ≥ `position` at which a document may begin, `size` if none.
 
-    `handle` is a file descriptor. None says that the boundary is also the one for `before`: the
-    range from `position` to `before` is inside one document. Reads no further than it must.
+    None says that the boundary is also the one for `before`: the range from `position` to `before`
+    is inside one document. Reads no further than it must.
     """
     if position <= 0:
         return 0
     start = position - 1  # the line end before the position may be part of a boundary
     while start < size:
-        window = os.pread(handle, _WINDOW_BYTES, start)
+        window = handle.pread(_WINDOW_BYTES, start)
         if found := pattern.search(window):
             if before is not None and start + found.start() >= before - 1:
                 return None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import bz2
 import lzma
-import os
 import zlib
 from collections.abc import Callable, Iterator
-from io import FileIO
 from typing import Protocol
 
 from .formats import Compression
+from .handles import Lent, Readable
 
 BLOCK_BYTES = 1 << 20
 _INPUT_BYTES = 1 << 18
@@ -70,7 +69,7 @@ def archive_kind(first_bytes: bytes) -> str | None:
     return None
 
 
-def decompressed(file: FileIO, compression: Compression) -> Iterator[bytes]:
+def decompressed(file: Readable, compression: Compression) -> Iterator[bytes]:
     """Yield what the archive holds in blocks of at most `BLOCK_BYTES`.
 
     Archives that follow each other in one file are one text. Raises `Damaged`.
@@ -86,7 +85,7 @@ def decompressed(file: FileIO, compression: Compression) -> Iterator[bytes]:
             return _zstandard(file)
 
 
-def _members(file: FileIO, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
+def _members(file: Readable, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
     data = file.read(_INPUT_BYTES)
     while data:
         inner = new()
@@ -106,7 +105,7 @@ def _members(file: FileIO, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
             data = more.lstrip(b"\0")
 
 
-def _zstandard(file: FileIO) -> Iterator[bytes]:
+def _zstandard(file: Readable) -> Iterator[bytes]:
     import pyarrow as pa
 
     done = 0
@@ -114,9 +113,8 @@ def _zstandard(file: FileIO) -> Iterator[bytes]:
     # A failed read loses what it had already unpacked: fetch that in ever smaller steps.
     for size in (BLOCK_BYTES, 256, 1):
         file.seek(0)
-        # Arrow closes what it is given; a duplicate shares the position, which shows the progress.
-        duplicate = FileIO(os.dup(file.fileno()))
-        with pa.CompressedInputStream(pa.PythonFile(duplicate, mode="r"), "zstd") as stream:
+        lent = pa.PythonFile(Lent(file), mode="r")
+        with pa.CompressedInputStream(lent, "zstd") as stream:
             left = done
             try:
                 while left:

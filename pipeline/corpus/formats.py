@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import BadInput
+
 Kind = Literal["text", "jsonl", "csv", "tsv", "parquet", "arrow"]
 Compression = Literal["gz", "zst", "xz", "bz2"]
 
@@ -19,6 +21,8 @@ STREAMS: dict[str, Kind] = {
 """Read from beginning to end, so each may be compressed as a whole."""
 COLUMNAR: dict[str, Kind] = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".xz": "xz", ".bz2": "bz2"}
+
+_PACKED = (".tar", ".tgz", ".zip", ".7z", ".rar", *(f".tar{each}" for each in COMPRESSIONS))
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,17 @@ def format_of(path: str) -> Format | None:
     else:
         kind = STREAMS.get(_split(stem)[1])
     return None if kind is None else Format(kind, compression)
+
+
+def check_suffix(named: str, path: str) -> None:
+    """Raise `BadInput` for a file that was named and isn't read."""
+    if format_of(path) is None:
+        raise BadInput(
+            f"{named} has a suffix that is not read; expected {what_is_read()}.",
+            hint="Unpack it first, and name the directory with its files."
+            if path.lower().endswith(_PACKED)
+            else "Rename it if it is one of these, or leave it out.",
+        )
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Files, directories and globs, turned into the list of input files: nothing is opened.
 
-Runs for every up-to-date answer, so it needs the standard library only.
+Runs for every up-to-date answer, so it needs the standard library only, except for URIs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from ..errors import BadInput
 from ..stage.files import read_json
 from ..stage.manifest import RECIPE
 from ..stage.recipe import ListedInput, Recipe
-from .formats import format_of, what_is_read
+from .formats import check_suffix, format_of, what_is_read
+from .uris import is_uri
 
 
 def list_inputs(
@@ -30,18 +31,33 @@ def list_inputs(
     """
     if not inputs:
         raise BadInput("No input is named.", hint=_readable_hint())
+    local = {path for each in inputs if not is_uri(each) for path in _files_of(each)}
     listing: dict[tuple[int, int], ListedInput] = {}
-    for path in sorted({path for each in inputs for path in _files_of(each)}):
+    for path in sorted(local):
         inode, file = _look_at(path)
         listing.setdefault(inode, file)
+    remote = {file for each in inputs if is_uri(each) for file in _remote_files_of(each)}
+    files = sorted((*listing.values(), *remote), key=lambda file: file.path)
     if on_bad_input == "stop":
-        for file in listing.values():
+        for file in files:
             if file.size == 0:
                 raise BadInput(
                     f"{file.path} is empty (0 bytes); expected text.",
                     hint="Remove it, or leave such files out with --on-bad-input skip.",
                 )
-    return tuple(listing.values())
+    return tuple(files)
+
+
+def _remote_files_of(named: str) -> list[ListedInput]:
+    # Arrow takes its time to import: a corpus that lies here doesn't need it to be listed.
+    from .remote_files import list_remote
+
+    found = list_remote(named)
+    if not found:
+        raise BadInput(
+            f"{named} doesn't exist or holds no file that can be read.", hint=_readable_hint()
+        )
+    return found
 
 
 def _files_of(named: str) -> Iterable[str]:
@@ -49,11 +65,7 @@ def _files_of(named: str) -> Iterable[str]:
     if Path(path).is_dir():
         return _at_least_one(_walk(path, set()), f"The directory {named}")
     if os.path.lexists(path):
-        if format_of(path) is None:
-            raise BadInput(
-                f"{named} has a suffix that is not read; expected {what_is_read()}.",
-                hint="Rename it if it is one of these, or leave it out.",
-            )
+        check_suffix(named, path)
         return (path,)
     if glob.has_magic(named):
         return _at_least_one(_expand(named), f"The glob {named}")

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from io import FileIO
+from contextlib import closing, contextmanager
 
 from ..errors import BadInput
 from ..stage.recipe import ListedInput
 from .compression import BLOCK_BYTES, Damaged, archive_kind, decompressed
 from .faults import Faults
 from .formats import Compression
+from .handles import Handle, LocalFile
+from .uris import is_uri
 
 
 @contextmanager
-def opened(file: ListedInput) -> Generator[FileIO]:
-    """Open a listed file for unbuffered reading; `BadInput` if it isn't as it was listed."""
-    try:
-        handle = FileIO(file.path)
-    except OSError as error:
-        raise BadInput(
-            f"{file.path} can't be opened: {error.strerror}.", hint="Mend it or leave it out."
-        ) from error
-    with handle:
+def opened(file: ListedInput) -> Generator[Handle]:
+    """Open a listed file for reading; `BadInput` if it isn't as it was listed."""
+    with closing(_open(file.path)) as handle:
         check_unchanged(handle, file)
         yield handle
         check_unchanged(handle, file)
 
 
-def check_unchanged(handle: FileIO, file: ListedInput) -> None:
+def _open(path: str) -> Handle:
+    if is_uri(path):
+        from .remote_files import open_remote
+
+        return open_remote(path)
+    try:
+        return LocalFile(path)
+    except OSError as error:
+        raise BadInput(
+            f"{path} can't be opened: {error.strerror}.", hint="Mend it or leave it out."
+        ) from error
+
+
+def check_unchanged(handle: Handle, file: ListedInput) -> None:
     """Raise `BadInput` if the open file isn't what was listed."""
-    now = os.fstat(handle.fileno())
-    if (now.st_size, now.st_mtime_ns) != (file.size, file.mtime_ns):
+    size, mtime_ns = handle.stamp()
+    if (size, mtime_ns) != (file.size, file.mtime_ns):
         raise BadInput(
             f"{file.path} changed while it was read: {file.size:,} bytes when it was listed, "
-            f"{now.st_size:,} bytes now, or written again.",
+            f"{size:,} bytes now, or written again.",
             hint="Run the same command again when nothing writes to it any more.",
         )
 
@@ -45,7 +52,7 @@ class ByteStream:
 
     def __init__(
         self,
-        handle: FileIO,
+        handle: Handle,
         file: ListedInput,
         faults: Faults,
         *,
@@ -105,7 +112,7 @@ class ByteStream:
             return False
         if self._compression is not None:
             return True
-        return self._begins_like_text(os.pread(self._handle.fileno(), 8, 0), where="the file")
+        return self._begins_like_text(self._handle.pread(8, 0), where="the file")
 
     def _begins_like_text(self, first: bytes, *, where: str) -> bool:
         if not first:

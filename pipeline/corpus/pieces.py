@@ -29,6 +29,11 @@ class Piece:
     skipped: tuple[Skipped, ...]
     """The first few of them."""
 
+    @property
+    def weight(self) -> int:
+        """How much of a chunk it fills."""
+        return max(self.text_bytes, len(self.documents) * _LEAST_DOCUMENT_BYTES)
+
 
 _LEAST_DOCUMENT_BYTES = 64
 """What a document counts for at least: a million of one word each take memory, too."""

@@ -1,4 +1,7 @@
-"""One pass over a corpus, piece by piece: every piece a unit that is committed and never redone."""
+"""One pass over a corpus, piece by piece: every piece a unit that is committed and never redone.
+
+Such a piece is a batch of `grouping`: the text of many small files, or part of a large one.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,15 @@ from ..stage.recipe import ListedInput
 from ..stage.units import Unit, UnitBuilder, UnitStore
 from ..stage.workers import run_tasks
 from .documents import Document
+from .grouping import Batch, Group, group_sources, read_batches
 from .settings import CorpusSettings
-from .sources import Piece, Source, plan_sources, read_pieces
+from .sources import plan_sources, read_pieces
 
 PieceMaker = Callable[[Sequence[Document], UnitBuilder, str], Mapping[str, Any]]
 """Makes a piece's files, the unit's name being the last argument; returns the unit's figures."""
+
+_DESCRIBED = 10
+"""Faults that a unit describes; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +41,13 @@ class CorpusPass:
 
 
 @dataclass(frozen=True)
-class _SourceTask:
+class _GroupTask:
     units: UnitStore
-    source: Source
+    group: Group
     corpus: CorpusSettings
     chunk_bytes: int
     made_from: str
     make: PieceMaker
-
-    @property
-    def name(self) -> str:
-        where = fingerprint_of([self.source.file.path, self.source.start])
-        return f"source-{where[:16]}"
 
     @property
     def key(self) -> str:
@@ -54,11 +56,12 @@ class _SourceTask:
         What to do with bad input is no part of it: where nothing is bad the text is the same.
         """
         reading = asdict(replace(self.corpus, on_bad_input="stop"))
-        return fingerprint_of([asdict(self.source), reading, self.chunk_bytes, self.made_from])
+        sources = [asdict(source) for source in self.group.sources]
+        return fingerprint_of([sources, reading, self.chunk_bytes, self.made_from])
 
-    def find(self, name: str) -> Unit | None:
+    def find(self, name: str, key: str) -> Unit | None:
         """Return a piece's unit; one that left something out is none to whoever wants to stop."""
-        unit = self.units.find(name, self.key)
+        unit = self.units.find(name, key)
         if unit is None or (unit.result["num_skipped"] and self.corpus.on_bad_input == "stop"):
             self.units.forget(name)
             return None
@@ -83,22 +86,23 @@ def pass_over(
         BadInput: an input can't be read, or the corpus holds no text.
     """
     files = site.recipe.inputs
+    groups = group_sources(plan_sources(files, corpus, chunk_bytes), chunk_bytes)
     tasks = [
-        _SourceTask(site.units, source, corpus, chunk_bytes, made_from, make)
-        for source in plan_sources(files, corpus, chunk_bytes)
+        _GroupTask(site.units, group, corpus, chunk_bytes, made_from, make) for group in groups
     ]
-    by_file: dict[str, list[Unit]] = {each.path: [] for each in files}
+    made: dict[str, list[Unit]] = {group.name: [] for group in groups}
+    contents = {each.path: 0 for each in files}
     size = sum(each.size for each in files)
     with site.reporter.phase(phase, total=size, unit="B") as progress:
-        for path, units in run_tasks(_run_source, tasks, workers=workers):
-            by_file[path].extend(units)
+        for name, units in run_tasks(_run_group, tasks, workers=workers):
+            made[name] = units
+            for unit in units:
+                for path, content in unit.result["contents"].items():
+                    contents[path] += int(content, 16)
             progress.advance(sum(unit.result["source_bytes"] for unit in units))
     done = CorpusPass(
-        pieces=tuple(unit for units in by_file.values() for unit in units),
-        contents={
-            path: total_content({unit.name: unit.result["content"] for unit in units})
-            for path, units in by_file.items()
-        },
+        pieces=tuple(unit for units in made.values() for unit in units),
+        contents={path: _in_hex(content) for path, content in contents.items()},
     )
     _tell(site, done)
     return done
@@ -114,7 +118,11 @@ def read_contents(
     for source in plan_sources(files, corpus):
         for piece in read_pieces(source, corpus):
             contents[source.file.path] += piece.content
-    return {path: total_content({path: f"{content:064x}"}) for path, content in contents.items()}
+    return {path: _in_hex(content) for path, content in contents.items()}
+
+
+def _in_hex(content: int) -> str:
+    return total_content({"": f"{content:x}"})
 
 
 def _tell(site: Site, done: CorpusPass) -> None:
@@ -128,37 +136,45 @@ def _tell(site: Site, done: CorpusPass) -> None:
         )
 
 
-def _run_source(task: _SourceTask) -> tuple[str, list[Unit]]:
-    """Bring one source's units about; its own unit lists them, so that it is not read again."""
+def _run_group(task: _GroupTask) -> tuple[str, list[Unit]]:
+    """Bring one group's units about; its own unit lists them, so that it is not read again."""
+    name, key = task.group.name, task.key
     for _ in range(2):
-        whole = task.units.build(task.name, task.key, partial(_make_pieces, task))
-        found = [task.find(name) for name in whole.result["pieces"]]
+        whole = task.units.build(name, key, partial(_make_pieces, task, key))
+        found = [task.find(each, key) for each in whole.result["pieces"]]
         units = [unit for unit in found if unit is not None]
         if len(units) == len(found):
-            return task.source.file.path, units
+            return name, units
         # A piece's file is gone, as scratch purgers take them, or holds less than is asked for now:
-        # the source isn't done after all.
-        task.units.forget(task.name)
+        # the group isn't done after all.
+        task.units.forget(name)
     raise WorkFailed(f"Files of {task.units.work} vanish while they are needed.")
 
 
-def _make_pieces(task: _SourceTask, _: UnitBuilder) -> dict[str, Any]:
-    pieces = read_pieces(task.source, task.corpus, task.chunk_bytes)
-    return {"pieces": [_run_piece(task, piece).name for piece in pieces]}
+def _make_pieces(task: _GroupTask, key: str, _: UnitBuilder) -> dict[str, Any]:
+    batches = read_batches(task.group.sources, task.corpus, task.chunk_bytes)
+    return {"pieces": [_run_batch(task, key, *each).name for each in enumerate(batches)]}
 
 
-def _run_piece(task: _SourceTask, piece: Piece) -> Unit:
-    name = f"{task.name}-{piece.index:05d}"
+def _run_batch(task: _GroupTask, key: str, number: int, batch: Batch) -> Unit:
+    name = f"{task.group.name}-{number:05d}"
 
     def make(builder: UnitBuilder) -> Mapping[str, Any]:
-        return {
-            **task.make(piece.documents, builder, name),
-            "num_documents": sum(each.part == 0 for each in piece.documents),
-            "text_bytes": piece.text_bytes,
-            "source_bytes": piece.source_bytes,
-            "num_skipped": piece.num_skipped,
-            "skipped": [str(each) for each in piece.skipped],
-            "content": f"{piece.content:064x}",
-        }
+        return {**task.make(batch.documents, builder, name), **_figures(batch)}
 
-    return task.units.build(name, task.key, make)
+    return task.units.build(name, key, make)
+
+
+def _figures(batch: Batch) -> dict[str, Any]:
+    pieces = [piece for _, piece in batch.pieces]
+    contents: dict[str, int] = {}
+    for path, piece in batch.pieces:
+        contents[path] = contents.get(path, 0) + piece.content
+    return {
+        "num_documents": sum(each.part == 0 for each in batch.documents),
+        "text_bytes": sum(piece.text_bytes for piece in pieces),
+        "source_bytes": sum(piece.source_bytes for piece in pieces),
+        "num_skipped": sum(piece.num_skipped for piece in pieces),
+        "skipped": [str(each) for piece in pieces for each in piece.skipped][:_DESCRIBED],
+        "contents": {path: _in_hex(content) for path, content in contents.items()},
+    }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from io import FileIO
 from typing import Literal
 
 from ..stage.recipe import ListedInput
@@ -12,6 +10,7 @@ from .boundaries import boundary_pattern, first_boundary
 from .compression import BLOCK_BYTES
 from .faults import Faults
 from .formats import Format
+from .handles import Handle
 from .layouts import Portion, portions_of_lines
 from .lines import read_lines
 from .opening import ByteStream
@@ -24,7 +23,7 @@ _COUNTED_BYTES = 1 << 30
 
 
 def portions_of(
-    handle: FileIO,
+    handle: Handle,
     file: ListedInput,
     how: Format,
     nominal: tuple[int, int],
@@ -39,7 +38,7 @@ def portions_of(
         from .columnar import ColumnReader
 
         start, end = nominal
-        reader = ColumnReader(file.path, how.kind, start=start, end=end, size=file.size)
+        reader = ColumnReader(handle, how.kind, start=start, end=end, size=file.size)
         return reader, reader.portions(settings, faults)
     begin, end = nominal
     if nominal != (0, file.size):
@@ -56,7 +55,7 @@ def portions_of(
 
 
 def _range(
-    handle: FileIO,
+    handle: Handle,
     nominal: tuple[int, int],
     size: int,
     kind: Literal["text", "jsonl"],
@@ -64,10 +63,10 @@ def _range(
 ) -> tuple[int, int]:
     pattern = boundary_pattern(kind, settings)
     start, end = nominal
-    begin = first_boundary(handle.fileno(), start, size=size, pattern=pattern, before=end)
+    begin = first_boundary(handle, start, size=size, pattern=pattern, before=end)
     if begin is None:
         return end, end
-    stop = first_boundary(handle.fileno(), end, size=size, pattern=pattern)
+    stop = first_boundary(handle, end, size=size, pattern=pattern)
     assert stop is not None, "only with `before` is there no answer"
     return begin, stop
 
@@ -89,12 +88,12 @@ def _portions_of_stream(
             return portions_of_rows(stream, settings, faults, separator=separator)
 
 
-def _count_lines(handle: FileIO, end: int) -> int | None:
+def _count_lines(handle: Handle, end: int) -> int | None:
     if end > _COUNTED_BYTES:
         return None
     lines = position = 0
     while position < end:
-        block = os.pread(handle.fileno(), min(BLOCK_BYTES, end - position), position)
+        block = handle.pread(min(BLOCK_BYTES, end - position), position)
         if not block:
             break
         lines += block.count(b"\n")

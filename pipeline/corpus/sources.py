@@ -18,6 +18,7 @@ from .opening import opened
 from .pieces import Piece, pieces_of
 from .reading import portions_of
 from .settings import CorpusSettings
+from .uris import without_options
 
 CHUNK_BYTES = 8 << 20
 
@@ -34,6 +35,11 @@ class Source:
     start: int
     end: int
     max_documents: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of its file."""
+        return self.start == 0 and self.end == self.file.size
 
 
 def plan_sources(
@@ -79,7 +85,7 @@ def read_pieces(
 
 
 def _format(file: ListedInput) -> Format:
-    how = format_of(file.path)
+    how = format_of(without_options(file.path))
     assert how is not None, "only readable files are listed"
     return how
 
