@@ -17,10 +17,13 @@ from ..stage.files import fingerprint_of
 from ..stage.report import Reporter
 from ..stage.units import Unit, UnitBuilder
 from ..stage.workers import available_workers, run_tasks
-from ..wordpiece.files import TOKENIZER_FILES, load_vocabulary, write_tokenizer_files
+from ..wordpiece.encode import WordPieceEncoder
+from ..wordpiece.files import TOKENIZER_FILES, write_tokenizer_files
+from ..wordpiece.vocabulary import Vocabulary
 from .bucketing import BucketTask, Plan, plan_buckets, write_bucket
 from .instances import SpecialIds
 from .masking import MaskSettings
+from .settings import InstanceSettings
 from .settings import needs_chinese_words
 from .stage import FORMAT_VERSION, STAGE, ShardRequest
 from .tokenising import Tokenise, encoder_for
@@ -42,7 +45,8 @@ def run(site: Site, request: ShardRequest) -> Finished:
     """Tokenise the corpus, deal it into buckets, write each bucket's shards."""
     how = request.how
     workers = available_workers() if how.workers == "auto" else how.workers
-    encoder_for(request.vocab)
+    encoder = encoder_for(request.vocab)
+    vocabulary = encoder.vocabulary
     chinese_words = needs_chinese_words(request.instances, request.sentences)
     corpus = pass_over(
         site,
@@ -75,7 +79,6 @@ def run(site: Site, request: ShardRequest) -> Finished:
             f"--num-shards {plan.num_shards:,} is more than the {training_documents:,} documents "
             "to train on: some shards are empty."
         )
-    vocabulary, _ = load_vocabulary(request.vocab)
     metadata = {
         "stage": STAGE,
         "format_version": FORMAT_VERSION,
@@ -85,9 +88,9 @@ def run(site: Site, request: ShardRequest) -> Finished:
         "max_seq_length": request.instances.max_seq_length,
         "next_sentence": request.instances.next_sentence,
     }
-    tasks = _bucket_tasks(site, request, paths, plan, metadata)
+    tasks = _bucket_tasks(site, request.instances, vocabulary, paths, plan, metadata)
     buckets = _write_buckets(site, tasks, workers)
-    tokenizer = _write_tokenizer(site, request)
+    tokenizer = _write_tokenizer(site, encoder)
     train = _split_figures(buckets, "train")
     _warn_of_idle_words(site.reporter, train)
     return Finished(
@@ -107,13 +110,12 @@ def run(site: Site, request: ShardRequest) -> Finished:
 
 def _bucket_tasks(
     site: Site,
-    request: ShardRequest,
+    settings: InstanceSettings,
+    vocabulary: Vocabulary,
     pieces: Sequence[Path],
     plan: Plan,
     metadata: Mapping[str, str | int],
 ) -> list[BucketTask]:
-    vocabulary, _ = load_vocabulary(request.vocab)
-    settings = request.instances
     most = settings.max_predictions_per_seq
     make = partial(
         BucketTask,
@@ -150,13 +152,12 @@ def _write_buckets(site: Site, tasks: Sequence[BucketTask], workers: int) -> lis
     return sorted(made, key=lambda unit: unit.name)
 
 
-def _write_tokenizer(site: Site, request: ShardRequest) -> Unit:
+def _write_tokenizer(site: Site, encoder: WordPieceEncoder) -> Unit:
     """Keep the vocabulary beside the shards: a model made of them is nothing without it."""
 
     def make(builder: UnitBuilder) -> dict[str, Any]:
-        vocabulary, normalization = load_vocabulary(request.vocab)
         with tempfile.TemporaryDirectory(dir=site.units.work) as directory:
-            write_tokenizer_files(vocabulary, normalization, Path(directory))
+            write_tokenizer_files(encoder.vocabulary, encoder.normalization, Path(directory))
             for name in TOKENIZER_FILES:
                 shutil.move(Path(directory, name), builder.path(name))
         return {}
