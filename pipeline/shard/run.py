@@ -23,8 +23,7 @@ from ..wordpiece.vocabulary import Vocabulary
 from .bucketing import BucketTask, Plan, plan_buckets, write_bucket
 from .instances import SpecialIds
 from .masking import MaskSettings
-from .settings import InstanceSettings
-from .settings import needs_chinese_words
+from .settings import InstanceSettings, needs_chinese_words
 from .stage import FORMAT_VERSION, STAGE, ShardRequest
 from .tokenising import Tokenise, encoder_for
 
