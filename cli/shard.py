@@ -62,7 +62,7 @@ def _rows(done: Completion) -> list[tuple[str, str]]:
         ("  mean length", f"{train['tokens'] / max(train['instances'], 1):.1f} tokens"),
         ("  masked", f"{train['predictions'] / max(train['tokens'], 1):.1%} of tokens"),
         *_word_rows(train),
-        ("  B random", f"{train['random_next'] / max(train['instances'], 1):.1%}"),
+        *_pair_rows(train, done.manifest.recipe.what["next_sentence"]),
         ("written", f"{len(done.manifest.files):,} files, {size / 1e6:,.1f} MB"),
     ]
 
@@ -76,3 +76,10 @@ def _word_rows(train: dict[str, int]) -> list[tuple[str, str]]:
         ("  masked words", f"{train['words']:,}"),
         ("    of several pieces", f"{share:.1%} of what is masked"),
     ]
+
+
+def _pair_rows(train: dict[str, int], next_sentence: str) -> list[tuple[str, str]]:
+    share = f"{train['not_next'] / max(train['instances'], 1):.1%}"
+    return {"random": [("  B random", share)], "order": [("  A and B swapped", share)]}.get(
+        next_sentence, []
+    )

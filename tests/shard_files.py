@@ -38,3 +38,26 @@ def write_shard(path: Path, *, documents: int = 20, seed: int = 1) -> TokenisedD
         schema_of(np.uint16, {"vocab_size": VOCAB_SIZE}),
     )
     return tokenised
+
+
+def make_documents(
+    *, documents: int, seed: int = 3, sentences: int = 9, with_words: bool = False
+) -> TokenisedDocuments:
+    """Documents whose every token is different, so that a token tells where it came from."""
+    random = np.random.default_rng(seed)
+    counts = random.integers(1, 2 * sentences, documents)
+    lengths = random.integers(1, 25, counts.sum())
+    return TokenisedDocuments(
+        ids=np.arange(lengths.sum(), dtype=np.uint32),
+        sentence_ends=np.cumsum(lengths),
+        document_ends=np.cumsum(counts),
+        identities=np.sort(random.integers(0, 2**63, documents).astype(np.uint64)),
+        parts=np.zeros(documents, np.uint32),
+        digests=np.zeros(documents, np.uint64),
+        continues=random.random(lengths.sum()) < 0.3 if with_words else None,
+    )
+
+
+def document_of(documents: TokenisedDocuments, token: np.ndarray) -> np.ndarray:
+    token_ends = documents.sentence_ends[documents.document_ends - 1]
+    return np.searchsorted(token_ends, token, "right")

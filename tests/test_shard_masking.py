@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from bertctl.pipeline.corpus.settings import SentenceSettings
 from bertctl.pipeline.errors import BadInput
 from bertctl.pipeline.randomness import KeyedRandom
 from bertctl.pipeline.shard.masking import MaskSettings, choose_tokens, hide
@@ -95,6 +98,7 @@ def test_masks_are_80_10_10_or_as_asked_for_and_random_words_uniform(
 
 
 def test_shares_of_masked_and_random_tokens_beyond_one_are_refused() -> None:
-    check_instance_settings(InstanceSettings(mask_token_prob=0.7, random_token_prob=0.3))
+    most = InstanceSettings(mask_token_prob=0.7, random_token_prob=0.3)
+    check_instance_settings(most, SentenceSettings())
     with pytest.raises(BadInput, match=r"make 1\.1; expected at most 1"):
-        check_instance_settings(InstanceSettings(mask_token_prob=0.8, random_token_prob=0.3))
+        check_instance_settings(replace(most, mask_token_prob=0.8), SentenceSettings())

@@ -5,7 +5,8 @@ import pytest
 
 from bertctl.pipeline.randomness import KeyedRandom
 from bertctl.pipeline.shard.holding_out import Split
-from bertctl.pipeline.shard.pairs import SPECIAL_TOKENS, Pairs, draw_pairs
+from bertctl.pipeline.shard.pairs import draw_pairs
+from bertctl.pipeline.shard.segments import Pairs
 from bertctl.pipeline.shard.settings import InstanceSettings
 from bertctl.pipeline.shard.tokens import (
     TokenisedDocuments,
@@ -14,27 +15,9 @@ from bertctl.pipeline.shard.tokens import (
     open_tokenised,
 )
 
+from .shard_files import document_of, make_documents
+
 SETTINGS = InstanceSettings(max_seq_length=40)
-
-
-def make_documents(*, documents: int, seed: int = 3, sentences: int = 9) -> TokenisedDocuments:
-    """Documents whose every token is different, so that a token tells where it came from."""
-    random = np.random.default_rng(seed)
-    counts = random.integers(1, 2 * sentences, documents)
-    lengths = random.integers(1, 25, counts.sum())
-    return TokenisedDocuments(
-        ids=np.arange(lengths.sum(), dtype=np.uint32),
-        sentence_ends=np.cumsum(lengths),
-        document_ends=np.cumsum(counts),
-        identities=np.sort(random.integers(0, 2**63, documents).astype(np.uint64)),
-        parts=np.zeros(documents, np.uint32),
-        digests=np.zeros(documents, np.uint64),
-    )
-
-
-def document_of(documents: TokenisedDocuments, token: np.ndarray) -> np.ndarray:
-    token_ends = documents.sentence_ends[documents.document_ends - 1]
-    return np.searchsorted(token_ends, token, "right")
 
 
 def test_every_sentence_is_paired_exactly_once_per_copy() -> None:
@@ -45,7 +28,7 @@ def test_every_sentence_is_paired_exactly_once_per_copy() -> None:
     for start, length in zip(pairs.a_start, pairs.a_length, strict=True):
         uses[start : start + length] += 1
     for start, length in zip(
-        pairs.b_start[~pairs.is_random], pairs.b_length[~pairs.is_random], strict=True
+        pairs.b_start[~pairs.not_next], pairs.b_length[~pairs.not_next], strict=True
     ):
         uses[start : start + length] += 1
     assert (uses == 1).all()
@@ -55,8 +38,8 @@ def test_random_segment_never_comes_from_the_same_document_or_its_copy() -> None
     documents = make_documents(documents=50)
     documents.identities[10:30] = documents.identities[10]
     pairs = draw_pairs(documents, SETTINGS, KeyedRandom(1, "pairs"))
-    assert (pairs.document_a[pairs.is_random] != pairs.document_b[pairs.is_random]).all()
-    assert (pairs.document_a[~pairs.is_random] == pairs.document_b[~pairs.is_random]).all()
+    assert (pairs.document_a[pairs.not_next] != pairs.document_b[pairs.not_next]).all()
+    assert (pairs.document_a[~pairs.not_next] == pairs.document_b[~pairs.not_next]).all()
     b_document = document_of(documents, pairs.b_start)
     assert (documents.identities[b_document] == pairs.document_b).all()
 
@@ -64,7 +47,7 @@ def test_random_segment_never_comes_from_the_same_document_or_its_copy() -> None
 def test_random_segment_comes_from_every_other_document_equally() -> None:
     documents = make_documents(documents=11, sentences=400)
     pairs = draw_pairs(documents, SETTINGS, KeyedRandom(1, "pairs"))
-    from_first = pairs.is_random & (pairs.document_a == documents.identities[0])
+    from_first = pairs.not_next & (pairs.document_a == documents.identities[0])
     drawn = document_of(documents, pairs.b_start[from_first])
     counts = np.bincount(drawn, minlength=11)
     assert counts[0] == 0
@@ -78,15 +61,15 @@ def test_next_segment_directly_follows_its_first() -> None:
     generous = InstanceSettings(max_seq_length=500)
     pairs = draw_pairs(documents, generous, KeyedRandom(1, "pairs"))
     follows = pairs.a_start + pairs.a_length == pairs.b_start
-    assert follows[~pairs.is_random].all()
-    assert (~pairs.is_random).sum() > 10
+    assert follows[~pairs.not_next].all()
+    assert (~pairs.not_next).sum() > 10
 
 
 def test_pairs_are_balanced_although_documents_end() -> None:
     documents = make_documents(documents=3000, sentences=9)
     pairs = draw_pairs(documents, SETTINGS, KeyedRandom(1, "pairs"))
     sigma = 0.5 / np.sqrt(len(pairs))
-    assert abs(pairs.is_random.mean() - 0.5) < 4 * sigma
+    assert abs(pairs.not_next.mean() - 0.5) < 4 * sigma
     assert pairs.unpaired < 10
 
 
@@ -116,7 +99,7 @@ def test_short_instances_appear_with_their_probability() -> None:
     expected = 0.25 * 38 / 39
     sigma = np.sqrt(expected * (1 - expected) / len(pairs))
     assert abs((pairs.lengths < 43).mean() - expected) < 4 * sigma
-    assert pairs.lengths.min() == 2 + SPECIAL_TOKENS
+    assert pairs.lengths.min() == 2 + pairs.num_special_tokens
 
 
 def test_truncation_takes_from_either_end_of_the_longer_segment() -> None:

@@ -322,7 +322,7 @@ def test_predictions_are_counted_in_the_manifest_as_the_rows_have_them(
     assert figures["instances"] == len(rows)
     assert figures["tokens"] == sum(len(row["input_ids"]) for row in rows)
     assert figures["predictions"] == sum(len(row["masked_lm_ids"]) for row in rows)
-    assert figures["random_next"] == sum(row["next_sentence_label"] for row in rows)
+    assert figures["not_next"] == sum(row["next_sentence_label"] for row in rows)
     lengths = np.array([len(row["input_ids"]) for row in rows])
     expected = np.maximum(1, np.rint(0.15 * lengths))
     assert [len(row["masked_lm_ids"]) for row in rows] == expected.tolist()

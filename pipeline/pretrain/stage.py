@@ -62,6 +62,12 @@ def pretrain(
             hint="BERT was trained for about 40 epochs: --epochs 40.",
         )
     shards = open_earlier(request.shards, "shard")
+    if shards.manifest.recipe.what["next_sentence"] == "none":
+        raise BadInput(
+            f"{request.shards} was made with --next-sentence none; expected sentence pairs, from "
+            "which next-sentence prediction is learnt beside masked tokens.",
+            hint="Make shards with --next-sentence random or order.",
+        )
     vocabulary = shards.manifest.statistics
     config = config_of(
         request,

@@ -17,7 +17,9 @@ from .holding_out import Split, census, choose_split
 from .instances import ShardFigures, SpecialIds, schema_of, total_figures, write_instances
 from .masking import MaskSettings
 from .pairs import draw_pairs
+from .sentence_order import draw_ordered_pairs
 from .settings import InstanceSettings
+from .single_segments import draw_single_segments
 from .tokens import (
     Flags,
     TokenisedDocuments,
@@ -32,6 +34,7 @@ _KEYS = 2**64
 _FEWEST_DOCUMENTS = 64
 """In a bucket, so that a random B has many others to come from."""
 _FEWEST_IDENTITIES = 2
+_DRAW = {"random": draw_pairs, "order": draw_ordered_pairs, "none": draw_single_segments}
 MetadataValue = str | int | float
 
 
@@ -90,16 +93,20 @@ def plan_buckets(
     """Choose the number of shards and the documents held out, from the corpus and nothing else.
 
     Raises:
-        BadInput: there are no two different documents, so that no B can be random.
+        BadInput: B is to be random, and there are no two different documents.
     """
-    split = choose_split(pieces, documents=documents, fraction=settings.validation_fraction)
+    fewest = _FEWEST_IDENTITIES if settings.next_sentence == "random" else 1
+    split = choose_split(
+        pieces, documents=documents, fraction=settings.validation_fraction, fewest=fewest
+    )
     held_out = census(pieces, split, held_out=True)
     training = census(pieces, split, held_out=False)
-    if not training.differ:
+    if training.different < fewest:
         raise BadInput(
             f"The corpus has {documents:,} usable document(s), all alike; a random B must come "
             "from a different document, so at least two are needed.",
-            hint="Documents end at a blank line; give --documents line or file if yours don't.",
+            hint="Documents end at a blank line; give --documents line or file if yours don't, or "
+            "do without random pairs: --next-sentence order or none.",
         )
     share = held_out.documents / documents
     return Plan(
@@ -115,14 +122,15 @@ def write_bucket(task: BucketTask) -> Unit:
 
     def make(builder: UnitBuilder) -> Mapping[str, Any]:
         documents, own = _load(task)
-        if task.masks.whole_words:
+        mode = task.settings.next_sentence
+        if task.masks.whole_words or mode != "random":
             documents = documents.with_words(task.is_continuation)
-        schema = schema_of(documents.ids.dtype, task.metadata)
+        schema = schema_of(documents.ids.dtype, task.metadata, with_label=mode != "none")
         figures: dict[str, ShardFigures] = {}
         for copy in range(task.copies):
             key = (task.split, copy, task.number)
             random = KeyedRandom(task.settings.seed, "pairs", *key)
-            pairs = draw_pairs(documents, task.settings, random, num_documents=own)
+            pairs = _DRAW[mode](documents, task.settings, random, num_documents=own)
             number = copy * task.of + task.number
             name = shard_name(task.split, number, task.of * task.copies)
             figures[name] = write_instances(
@@ -153,6 +161,8 @@ def _load(task: BucketTask) -> tuple[TokenisedDocuments, int]:
     """
     own = _bucket(task, task.number)
     documents = own
+    if task.settings.next_sentence != "random":
+        return own, len(own)
     for other in (*range(task.number + 1, task.of), *range(task.number)):
         if not len(own) or len(np.unique(documents.identities)) >= _FEWEST_IDENTITIES:
             break

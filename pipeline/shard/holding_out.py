@@ -39,24 +39,25 @@ class Split:
 
 @dataclass(frozen=True)
 class Census:
-    """How many documents there are, and whether at least two of them differ."""
+    """How many documents there are, and how many different ones, counted up to two."""
 
     documents: int
-    differ: bool
+    different: int
 
 
-def choose_split(pieces: Sequence[Path], *, documents: int, fraction: float) -> Split:
+def choose_split(pieces: Sequence[Path], *, documents: int, fraction: float, fewest: int) -> Split:
     """Hold out the share asked for: at least 64 documents or a tenth of the corpus.
 
-    Nothing is held out where that leaves either side fewer than two different documents.
+    Nothing is held out where that leaves either side fewer than `fewest` different documents, which
+    is one or two.
     """
     if fraction == 0:
         return Split()
     wanted = max(round(fraction * documents), min(_FEWEST_DOCUMENTS, documents // 10))
     below = _smallest_keys_bound(pieces, wanted, documents)
     split = Split(below, _cut_identities(pieces, below))
-    both = all(census(pieces, split, held_out=side).differ for side in (True, False))
-    return split if both else Split()
+    sides = [census(pieces, split, held_out=side) for side in (True, False)]
+    return split if all(side.different >= fewest for side in sides) else Split()
 
 
 def census(pieces: Sequence[Path], split: Split, *, held_out: bool) -> Census:
@@ -67,7 +68,7 @@ def census(pieces: Sequence[Path], split: Split, *, held_out: bool) -> Census:
         if len(identities):
             documents += len(identities)
             ends |= {int(identities.min()), int(identities.max())}
-    return Census(documents, len(ends) > 1)
+    return Census(documents, len(ends))
 
 
 def _smallest_keys_bound(pieces: Sequence[Path], wanted: int, documents: int) -> int:

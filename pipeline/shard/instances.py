@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from ..randomness import KeyedRandom
 from .masking import MaskSettings, Predictions, choose_tokens, hide
-from .pairs import SPECIAL_TOKENS, Pairs
+from .segments import Pairs
 from .tokens import Ids, Offsets, TokenisedDocuments
 from .whole_words import choose_words
 
 METADATA_KEY = "bertctl"
+_LISTS = ("input_ids", "masked_lm_positions", "masked_lm_ids")
 _ROWS_AT_ONCE = 4096
 
 
@@ -36,8 +37,9 @@ class SpecialIds:
 class ShardFigures:
     """What one shard holds; sums of them describe a whole output.
 
-    `words` are those chosen whole and `predictions_in_long_words` the predictions in words of
-    several pieces; 0 where tokens were chosen one by one.
+    `not_next` counts the instances labelled 1. `words` are those chosen whole and
+    `predictions_in_long_words` the predictions in words of several pieces; 0 where tokens were
+    chosen one by one.
     """
 
     instances: int
@@ -45,21 +47,27 @@ class ShardFigures:
     predictions: int
     masked: int
     random: int
-    random_next: int
+    not_next: int
     unpaired: int
     words: int
     predictions_in_long_words: int
 
 
-def schema_of(id_type: npt.DTypeLike, metadata: Mapping[str, object]) -> pa.Schema:
-    """Return the columns of a shard; `metadata` names the recipe."""
+def schema_of(
+    id_type: npt.DTypeLike, metadata: Mapping[str, object], *, with_label: bool = True
+) -> pa.Schema:
+    """Return the columns of a shard, the label aside if there are no pairs.
+
+    `metadata` names the recipe.
+    """
     ids = pa.from_numpy_dtype(id_type)
+    label = pa.field("next_sentence_label", pa.uint8(), nullable=False)
     fields = [
         pa.field("input_ids", pa.list_(ids), nullable=False),
         pa.field("segment_a_length", pa.uint16(), nullable=False),
         pa.field("masked_lm_positions", pa.list_(pa.uint16()), nullable=False),
         pa.field("masked_lm_ids", pa.list_(ids), nullable=False),
-        pa.field("next_sentence_label", pa.uint8(), nullable=False),
+        *([label] if with_label else []),
         pa.field("document_a", pa.uint64(), nullable=False),
         pa.field("document_b", pa.uint64(), nullable=False),
     ]
@@ -89,18 +97,14 @@ def write_instances(
         name: np.concatenate([getattr(block, name) for block in blocks])
         for name in _Block.__annotations__
     }
-    batch = pa.record_batch(
-        [
-            _lists(columns["input_ids"], columns["lengths"]),
-            pa.array(columns["segment_a_length"]),
-            _lists(columns["masked_lm_positions"], columns["num_predictions"]),
-            _lists(columns["masked_lm_ids"], columns["num_predictions"]),
-            pa.array(columns["next_sentence_label"]),
-            pa.array(columns["document_a"]),
-            pa.array(columns["document_b"]),
-        ],
-        schema=schema,
-    )
+    num_predictions = columns["num_predictions"]
+    arrays = {
+        **{name: pa.array(columns[name]) for name in schema.names if name not in _LISTS},
+        "input_ids": _lists(columns["input_ids"], columns["lengths"]),
+        "masked_lm_positions": _lists(columns["masked_lm_positions"], num_predictions),
+        "masked_lm_ids": _lists(columns["masked_lm_ids"], num_predictions),
+    }
+    batch = pa.record_batch([arrays[name] for name in schema.names], schema=schema)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(batch)
     shown, original = columns["shown_ids"], columns["masked_lm_ids"]
@@ -111,7 +115,7 @@ def write_instances(
         predictions=len(original),
         masked=int(np.count_nonzero(shown == masks.mask_id)),
         random=int(np.count_nonzero((shown != masks.mask_id) & (shown != original))),
-        random_next=int(np.count_nonzero(columns["next_sentence_label"])),
+        not_next=int(np.count_nonzero(columns["next_sentence_label"])),
         unpaired=pairs.unpaired,
         words=len(word_sizes),
         predictions_in_long_words=int(word_sizes[word_sizes > 1].sum()),
@@ -154,7 +158,8 @@ def _block(
     segment_a_length = pairs.a_length[rows] + 2
     source = _sources(pairs, rows)
     ids = _framed(documents.ids.take(source, mode="clip"), segment_a_length, lengths, special)
-    chosen = _choose(documents, source, segment_a_length, lengths, masks, random)
+    candidates = lengths - pairs.num_special_tokens
+    chosen = _choose(documents, source, segment_a_length, lengths, candidates, masks, random)
     original = hide(ids, chosen, masks, random)
     return _Block(
         input_ids=ids[np.arange(ids.shape[1]) < lengths[:, None]],
@@ -165,7 +170,7 @@ def _block(
         shown_ids=ids[chosen.rows, chosen.columns],
         num_predictions=np.bincount(chosen.rows, minlength=len(rows)),
         word_sizes=np.zeros(0, np.int64) if chosen.word_sizes is None else chosen.word_sizes,
-        next_sentence_label=pairs.is_random[rows].astype(np.uint8),
+        next_sentence_label=_labels(pairs, rows),
         document_a=pairs.document_a[rows],
         document_b=pairs.document_b[rows],
     )
@@ -176,10 +181,10 @@ def _choose(
     source: Offsets,
     segment_a_length: Offsets,
     lengths: Offsets,
+    candidates: Offsets,
     masks: MaskSettings,
     random: KeyedRandom,
 ) -> Predictions:
-    candidates = lengths - SPECIAL_TOKENS
     budgets = masks.num_predictions(lengths, candidates)
     if not masks.whole_words:
         return choose_tokens(segment_a_length, candidates, budgets, random)
@@ -189,13 +194,19 @@ def _choose(
     return choose_words(continues, segment_a_length, lengths, budgets, random, cap=cap)
 
 
+def _labels(pairs: Pairs, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    if pairs.not_next is None:
+        return np.zeros(0, np.uint8)
+    return pairs.not_next[rows].astype(np.uint8)
+
+
 def _sources(pairs: Pairs, rows: npt.NDArray[np.int64]) -> Offsets:
     """Return (R, L) where each token of `[CLS] A [SEP] B [SEP]` stands among the bucket's.
 
     Special tokens, and what stands after an instance's end, come from anywhere, or nowhere.
     """
     a_length = pairs.a_length[rows]
-    column = np.arange(pairs.lengths[rows].max(initial=SPECIAL_TOKENS))
+    column = np.arange(pairs.lengths[rows].max(initial=pairs.num_special_tokens))
     from_a = (pairs.a_start[rows] - 1)[:, None] + column
     from_b = (pairs.b_start[rows] - a_length - 2)[:, None] + column
     return np.where(column < (a_length + 2)[:, None], from_a, from_b)

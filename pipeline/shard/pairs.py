@@ -9,47 +9,15 @@ have a next sentence (nothing follows A) are made up for, so that the labels sta
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from ..randomness import KeyedRandom
+from .segments import Pairs, draw_target, uniforms, with_short_sentences
 from .settings import InstanceSettings
 from .tokens import Keys, Offsets, TokenisedDocuments
 
-SPECIAL_TOKENS = 3
-"""[CLS], and a [SEP] after each segment."""
-_SHORTEST_TARGET = 2
-_DRAWN_AT_ONCE = 1 << 16
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """I pairs: where A and B stand in a bucket's tokens, already cut to length.
-
-    `a_start`, `a_length`, `b_start`, `b_length`: (I,) int64, in tokens; `is_random`: (I,) bool;
-    `document_a`, `document_b`: (I,) uint64 identities. `unpaired` counts the pairs that were
-    forced to a random B beyond what the coin would have given.
-    """
-
-    a_start: Offsets
-    a_length: Offsets
-    b_start: Offsets
-    b_length: Offsets
-    is_random: npt.NDArray[np.bool_]
-    document_a: Keys
-    document_b: Keys
-    unpaired: int
-
-    def __len__(self) -> int:
-        return len(self.a_start)
-
-    @property
-    def lengths(self) -> Offsets:
-        """(I,) tokens in each instance, special tokens included."""
-        return self.a_length + self.b_length + SPECIAL_TOKENS
+_SPECIAL_TOKENS = 3
 
 
 def draw_pairs(
@@ -64,8 +32,8 @@ def draw_pairs(
     `documents` holds at least two identities, with equal ones side by side. Only the first
     `num_documents` are paired up; the others are there for a random B to be drawn from.
     """
-    max_tokens = settings.max_seq_length - SPECIAL_TOKENS
-    documents = _with_short_sentences(documents, max_tokens)
+    max_tokens = settings.max_seq_length - _SPECIAL_TOKENS
+    documents = with_short_sentences(documents, max_tokens)
     own = len(documents) if num_documents is None else num_documents
     rows, unpaired = _walk(documents, own, settings, random)
     table = np.array(rows, np.int64).reshape(-1, 6)
@@ -80,7 +48,7 @@ def draw_pairs(
         a_length=a_length,
         b_start=b_start + b_cut,
         b_length=b_length,
-        is_random=a_document != b_document,
+        not_next=a_document != b_document,
         document_a=documents.identities[a_document],
         document_b=documents.identities[b_document],
         unpaired=unpaired,
@@ -94,8 +62,8 @@ def _walk(
 
     One step of plain Python an instance, over sentence offsets: tokens are never touched here.
     """
-    uniform = _uniforms(random)
-    max_tokens = settings.max_seq_length - SPECIAL_TOKENS
+    uniform = uniforms(random)
+    max_tokens = settings.max_seq_length - _SPECIAL_TOKENS
     short_seq_prob = settings.short_seq_prob
     offsets = [0, *documents.sentence_ends.tolist()]
     ends = [0, *documents.document_ends.tolist()]
@@ -106,9 +74,7 @@ def _walk(
     for document in range(own):
         start, end = ends[document], ends[document + 1]
         while start < end:
-            target = max_tokens
-            if next(uniform) < short_seq_prob:
-                target = _SHORTEST_TARGET + int(next(uniform) * (max_tokens - 1))
+            target = draw_target(uniform, max_tokens, short_seq_prob)
             stop = bisect_left(offsets, offsets[start] + target, start + 1, end)
             wants_random = next(uniform) < 0.5
             if stop == start + 1 < end and not wants_random:
@@ -140,32 +106,12 @@ def _walk(
     return rows, owed
 
 
-def _uniforms(random: KeyedRandom) -> Iterator[float]:
-    while True:
-        yield from random.uniform(_DRAWN_AT_ONCE).tolist()
-
-
 def _runs(identities: Keys) -> tuple[list[int], list[int]]:
     """Return, for each document, where its run of equal identities begins and how long it is."""
     _, first, run, counts = np.unique(
         identities, return_index=True, return_inverse=True, return_counts=True
     )
     return first[run].tolist(), counts[run].tolist()
-
-
-def _with_short_sentences(documents: TokenisedDocuments, longest: int) -> TokenisedDocuments:
-    """Cut sentences of more than `longest` tokens, so that no text is lost to truncation whole."""
-    lengths = np.diff(documents.sentence_ends, prepend=0)
-    pieces = -(-lengths // longest)
-    if (pieces <= 1).all():
-        return documents
-    sentence = np.repeat(np.arange(len(lengths)), pieces)
-    number = np.arange(len(sentence)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    ends = documents.sentence_ends[sentence] - lengths[sentence]
-    # Even pieces: a cut that leaves a crumb would make an instance of a word or two.
-    ends += (number + 1) * lengths[sentence] // pieces[sentence]
-    document_ends = np.cumsum(pieces)[documents.document_ends - 1]
-    return replace(documents, sentence_ends=ends, document_ends=document_ends)
 
 
 def _truncated(

@@ -64,7 +64,12 @@ def run(site: Site, request: ShardRequest) -> Finished:
         workers=workers,
     )
     totals = {name: corpus.total(name) for name in _COUNTED}
-    _explain(site.reporter, totals["documents"], totals["one_sentence_documents"])
+    _explain(
+        site.reporter,
+        totals["documents"],
+        totals["one_sentence_documents"],
+        request.instances.next_sentence,
+    )
     paths = [site.directory / name for unit in corpus.pieces for name in unit.files]
     plan = plan_buckets(
         paths,
@@ -164,7 +169,7 @@ def _write_tokenizer(site: Site, encoder: WordPieceEncoder) -> Unit:
     return site.units.build("tokenizer", site.recipe.earlier["vocab"], make)
 
 
-def _explain(reporter: Reporter, documents: int, one_sentence: int) -> None:
+def _explain(reporter: Reporter, documents: int, one_sentence: int, next_sentence: str) -> None:
     """Say what is odd about a corpus; refuse one that has nothing to learn pairs from."""
     if documents == 0:
         raise BadInput(
@@ -172,18 +177,23 @@ def _explain(reporter: Reporter, documents: int, one_sentence: int) -> None:
             hint="`bertctl vocab` makes one of the same text.",
         )
     share = one_sentence / documents
+    if next_sentence == "none" or share <= _ONE_SENTENCE_SHARE_TO_WARN:
+        return
     if share == 1:
         raise BadInput(
             f"Each of the {documents:,} documents is a single sentence, so nothing ever follows "
-            "anything and next-sentence prediction has nothing to learn.",
+            "anything and a task on sentence pairs has nothing to teach.",
             hint="Is there a blank line after every sentence? Documents end at a blank line; "
-            "--documents file takes each file as one.",
+            "--documents file takes each file as one. --next-sentence none makes no pairs.",
         )
-    if share > _ONE_SENTENCE_SHARE_TO_WARN:
-        reporter.warn(
-            f"{one_sentence:,} of {documents:,} documents ({share:.0%}) are a single sentence: "
-            "nothing follows them, so their pair is always a random one."
-        )
+    consequence = {
+        "random": "their pair is always a random one",
+        "order": "they are cut in two between words",
+    }[next_sentence]
+    reporter.warn(
+        f"{one_sentence:,} of {documents:,} documents ({share:.0%}) are a single sentence: "
+        f"nothing follows them, so {consequence}."
+    )
 
 
 def _warn_of_idle_words(reporter: Reporter, train: Mapping[str, int]) -> None:

@@ -17,7 +17,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class InstanceSettings:
-    """*What*: how documents become masked sentence pairs (Devlin et al. 2018, section 3.1, A.2)."""
+    """*What*: how documents become masked instances (Devlin et al. 2018, section 3.1, A.2)."""
 
     max_seq_length: int = setting(
         128, "Longest instance in tokens, [CLS] and [SEP] included.", minimum=8, maximum=65_535
@@ -45,8 +45,10 @@ class InstanceSettings:
     dupe_factor: int = setting(
         5, "Copies of the corpus, each with pairs and masks of its own.", minimum=1, maximum=1000
     )
-    next_sentence: Literal["random"] = setting(
-        "random", "What B is when it doesn't follow A: a random sentence of another document."
+    next_sentence: Literal["random", "order", "none"] = setting(
+        "random",
+        "What B is when it doesn't follow A: text of a random other document, or, with order, what "
+        "precedes A. With none there is no B: one segment of a single document fills the length.",
     )
     validation_fraction: float = setting(
         0.005, "Share of the documents held out, at least 64 or a tenth.", minimum=0, maximum=0.5
