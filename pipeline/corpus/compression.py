@@ -20,7 +20,11 @@ _FIRST_BYTES = {
     b"\xfd7zXZ\x00": "xz",
     b"BZh": "bzip2",
     b"PK\x03\x04": "zip",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
 }
+_TAR, _TAR_AT = b"ustar", 257
+HEAD_BYTES = _TAR_AT + len(_TAR)
+"""How much of a file tells what it is."""
 
 
 class Damaged(Exception):
@@ -62,7 +66,9 @@ class _Gzip:
 
 
 def archive_kind(first_bytes: bytes) -> str | None:
-    """Return which kind of archive begins with these bytes."""
+    """Return which kind of archive begins with these bytes, of which `HEAD_BYTES` are enough."""
+    if first_bytes[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
+        return "tar"
     for magic, kind in _FIRST_BYTES.items():
         if first_bytes.startswith(magic):
             return kind

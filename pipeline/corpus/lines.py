@@ -19,6 +19,12 @@ _SENTENCE_END = re.compile(
 )
 
 
+_EVERY_OTHER_NUL = re.compile(rb"(?:[^\0]\0){3}|(?:\0[^\0]){3}")
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf]")
+_HIGH = re.compile(rb"[\x80-\xff]")
+_HIGH_PAIR = re.compile(rb"[\x80-\xff]{2}")
+
+
 class RawLines(NamedTuple):
     """Whole lines without the last line's end, or a piece of a line that is too long."""
 
@@ -152,10 +158,11 @@ def _decoded(raw: RawLines, faults: Faults) -> Iterator[tuple[list[str], int]]:
 def decoded_line(line: bytes, number: int, offset: int, faults: Faults) -> str | None:
     """Return the text of a line that begins at `offset`; None where it isn't text, reported."""
     if (nul := line.find(b"\0")) >= 0:
+        found, hint = _what_has_nul(line)
         faults.report(
-            "a NUL byte, as binary files have",
+            found,
             expected="UTF-8 text",
-            hint="Leave this file out, or convert it to text.",
+            hint=hint,
             line=number,
             offset=offset + nul,
         )
@@ -163,14 +170,41 @@ def decoded_line(line: bytes, number: int, offset: int, faults: Faults) -> str |
     try:
         return _decode(line, offset)
     except UnicodeDecodeError as error:
+        like, hint = _what_is_not_utf8(line)
         faults.report(
-            f"invalid UTF-8 (byte 0x{line[error.start]:02x}: {error.reason})",
+            f"invalid UTF-8 (byte 0x{line[error.start]:02x}: {error.reason}){like}",
             expected="UTF-8 text",
-            hint="Convert the file, for example with: iconv -f LATIN1 -t UTF-8.",
+            hint=hint,
             line=number,
             offset=offset + error.start,
         )
         return None
+
+
+def _what_has_nul(line: bytes) -> tuple[str, str]:
+    """Say what a line with NUL bytes may be, and what to do."""
+    if _EVERY_OTHER_NUL.search(line):
+        return "NUL bytes between letters, as in UTF-16", (
+            "Convert the file, for example with: iconv -f UTF-16LE -t UTF-8."
+        )
+    return "a NUL byte, as binary files have", "Leave this file out, or convert it to text."
+
+
+def _what_is_not_utf8(line: bytes) -> tuple[str, str]:
+    """Say what a line that isn't UTF-8 may be, and what to do."""
+    convert = "Convert the file, for example with: iconv -f {} -t UTF-8."
+    if _SURROGATE.search(line):
+        return ", half of a pair that only UTF-16 has", "Write the file again as UTF-8."
+    if _HIGH_PAIR.search(line) is None:  # accented letters stand between plain ones
+        return ", as in Latin-1 or Windows-1252", convert.format("WINDOWS-1252")
+    good = line.decode(errors="ignore").encode()
+    if 2 * len(_HIGH.findall(good)) > len(_HIGH.findall(line)):
+        return " among others that are valid", "Mend the line, or make the file again."
+    try:
+        line.decode("gb18030")
+    except UnicodeDecodeError:
+        return "", "Convert the file from the encoding it is in, for example with iconv."
+    return ", as in GBK or another encoding of two bytes a character", convert.format("GB18030")
 
 
 def _decode(data: bytes, offset: int) -> str:

@@ -7,11 +7,24 @@ from contextlib import closing, contextmanager
 
 from ..errors import BadInput
 from ..stage.recipe import ListedInput
-from .compression import BLOCK_BYTES, Damaged, archive_kind, decompressed
+from .compression import BLOCK_BYTES, HEAD_BYTES, Damaged, archive_kind, decompressed
 from .faults import Faults
 from .formats import Compression
 from .handles import Handle, LocalFile
 from .uris import is_uri
+
+_NO_TEXT = {
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+    b"%PDF-": "a PDF document",
+    b"{\\rtf": "an RTF document",
+    b"\xd0\xcf\x11\xe0": "an Office document",
+    b"SQLite format 3\0": "a SQLite database",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\x7fELF": "a program",
+}
+"""How files begin that people give the wrong suffix."""
 
 
 @contextmanager
@@ -19,7 +32,11 @@ def opened(file: ListedInput) -> Generator[Handle]:
     """Open a listed file for reading; `BadInput` if it isn't as it was listed."""
     with closing(_open(file.path)) as handle:
         check_unchanged(handle, file)
-        yield handle
+        try:
+            yield handle
+        except OSError as error:
+            error.filename = error.filename or file.path  # a failed read names no file
+            raise
         check_unchanged(handle, file)
 
 
@@ -100,7 +117,7 @@ class ByteStream:
             return
         blocks = decompressed(self._handle, self._compression)
         first = next(blocks, b"")
-        if self._begins_like_text(first[:8], where="the archive"):
+        if self._begins_like_text(first, where="the archive"):
             yield first
             yield from blocks
 
@@ -112,7 +129,7 @@ class ByteStream:
             return False
         if self._compression is not None:
             return True
-        return self._begins_like_text(self._handle.pread(8, 0), where="the file")
+        return self._begins_like_text(self._handle.pread(HEAD_BYTES, 0), where="the file")
 
     def _begins_like_text(self, first: bytes, *, where: str) -> bool:
         if not first:
@@ -120,6 +137,8 @@ class ByteStream:
         elif first.startswith((b"\xff\xfe", b"\xfe\xff")):
             found = f"{where} is UTF-16 or UTF-32 (its first bytes are {first[:2].hex(' ')})"
             hint = "Convert it, for example with: iconv -f UTF-16 -t UTF-8."
+        elif kind := _no_text_kind(first):
+            found, hint = f"{where} holds {kind}", "Convert it to text, or leave it out."
         elif kind := archive_kind(first):
             found = f"{where} holds a {kind} archive"
             hint = "Unpack it, or give it the suffix that says how it is packed."
@@ -128,3 +147,7 @@ class ByteStream:
         if self.begin == 0 or self._faults.policy == "stop":  # other ranges would only repeat it
             self._faults.report(found, expected="UTF-8 text", hint=hint)
         return False
+
+
+def _no_text_kind(first: bytes) -> str | None:
+    return next((kind for begin, kind in _NO_TEXT.items() if first.startswith(begin)), None)

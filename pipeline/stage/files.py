@@ -55,7 +55,11 @@ def write_json(path: Path, value: Mapping[str, Any], *, aside: Path | None = Non
     """
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     aside = aside or path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    aside.write_text(text, encoding="utf-8")
+    try:
+        aside.write_text(text, encoding="utf-8")
+    except OSError as error:
+        error.filename = error.filename or str(path)  # of a full disk the system names no file
+        raise
     publish(aside, path)
 
 
