@@ -1,11 +1,13 @@
 import random
 from collections import Counter
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bertctl.pipeline.vocab import pairs
 from bertctl.pipeline.vocab.pairs import PairRow, symbols_of
 
 
@@ -40,19 +42,21 @@ def merged_in(word: list[str], left: str, right: str) -> list[str]:
 @given(
     st.lists(st.tuples(st.text("ab", min_size=1, max_size=14), st.integers(1, 9)), max_size=7),
     st.integers(0, 2**32),
+    st.sampled_from([1, 2, 5, 1000]),
 )
-@example([("a" * 13, 3), ("a" * 14, 2)], 0)
+@example([("a" * 13, 3), ("a" * 14, 2)], 0, 4)
 def test_counts_are_those_of_counting_anew_after_any_merges(
-    text: list[tuple[str, int]], seed: int
+    text: list[tuple[str, int]], seed: int, at_once: int
 ) -> None:
     words, counts = [list(word) for word, _ in text], [count for _, count in text]
     spelling = ["a", "b"]
-    row = PairRow(
-        np.array([spelling.index(letter) for word in words for letter in word], np.int32),
-        len(spelling),
-        np.array([len(word) for word in words], np.int64),
-        np.array(counts, np.int64),
-    )
+    with mock.patch.object(pairs, "_PLACES_AT_ONCE", at_once):
+        row = PairRow(
+            np.array([spelling.index(letter) for word in words for letter in word], np.int32),
+            len(spelling),
+            np.array([len(word) for word in words], np.int64),
+            np.array(counts, np.int64),
+        )
     chooser = random.Random(seed)
     while True:
         spelt = {

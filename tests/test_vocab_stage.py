@@ -12,6 +12,7 @@ from bertctl.pipeline.corpus.settings import CorpusSettings
 from bertctl.pipeline.errors import BadInput, OutputRefused
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.vocab import lesson, tables, totals
 from bertctl.pipeline.vocab.settings import VocabHow, VocabSettings
 from bertctl.pipeline.vocab.stage import VocabRequest, vocab
 from bertctl.pipeline.wordpiece.encode import WordPieceEncoder
@@ -141,15 +142,109 @@ def test_vocabulary_smaller_than_the_alphabet_is_refused_with_the_numbers(
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_text_that_gives_fewer_tokens_is_said_so(corpus: Path, tmp_path: Path) -> None:
-    warnings: list[str] = []
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"special_token": ("[NAME]", "[NAME]")}, "given twice"),
+        ({"special_token": ("[MASK]",)}, "one of BERT's own"),
+        ({"special_token": ("[MY NAME]",)}, "ordinary text could hold it"),
+        ({"special_token": ("name",)}, "ordinary text could hold it"),
+        ({"special_token": ("[unused7]",)}, "ordinary text could hold it"),
+        ({"unused_tokens": 195}, "leaves no room for words"),
+        ({"algorithm": "unigram"}, "one of bpe, wordpiece"),
+    ],
+)
+def test_what_no_text_could_make_good_is_refused_before_it_is_read(
+    corpus: Path, tmp_path: Path, changes: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(BadInput, match=what) as refusal:
+        run(corpus, tmp_path / "out", **changes)
+    assert refusal.value.hint
+    assert not (tmp_path / "out").exists()
 
-    class Recording(Silent):
-        def warn(self, text: str) -> None:
-            warnings.append(text)
 
-    run(corpus, tmp_path / "out", vocab_size=5000, reporter=Recording())
-    assert any("not 5,000" in warning for warning in warnings)
+class Recording(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.notices: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+@pytest.mark.parametrize("min_frequency", [1, 3])
+def test_text_that_gives_fewer_tokens_is_said_so(
+    corpus: Path, tmp_path: Path, min_frequency: int
+) -> None:
+    heard = Recording()
+    run(corpus, tmp_path / "out", vocab_size=5000, min_frequency=min_frequency, reporter=heard)
+    (warning,) = heard.warnings
+    assert "not 5,000" in warning
+    assert f"comes {min_frequency} times" in warning
+    assert ("--min-frequency" in warning) == (min_frequency > 1)
+
+
+def test_more_words_than_memory_holds_are_said_to_be_left_out(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lesson, "MOST_CHARACTERS", 100)
+    heard = Recording()
+    figures = run(corpus, tmp_path / "out", reporter=heard).manifest.statistics
+    (notice,) = heard.notices
+    assert figures["distinct_words_learnt_from"] < figures["distinct_words"]
+    assert f"{figures['distinct_words_learnt_from']:,} that come most often" in notice
+    assert figures["words_learnt_from"] < figures["words"]
+
+
+def test_algorithms_make_different_vocabularies_of_the_same_size(
+    corpus: Path, tmp_path: Path
+) -> None:
+    made = {
+        name: run(corpus, tmp_path / name, algorithm=name, vocab_size=120)
+        for name in ("bpe", "wordpiece")
+    }
+    tokens = [(done.directory / "vocab.txt").read_text().split("\n") for done in made.values()]
+    assert len(tokens[0]) == len(tokens[1]) == 121
+    assert set(tokens[0]) != set(tokens[1])
+    with pytest.raises(OutputRefused, match="--algorithm: bpe → wordpiece"):
+        run(corpus, tmp_path / "bpe", algorithm="wordpiece", vocab_size=120)
+
+
+def test_rounds_of_adding_up_change_no_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = write_corpus(tmp_path / "corpus", files=1, per_file=300)
+    run(corpus, tmp_path / "one")
+    monkeypatch.setattr(totals, "TABLES_AT_ONCE", 3)
+    monkeypatch.setattr(tables, "ROWS_AT_ONCE", 2)
+    run(corpus, tmp_path / "two", chunk=0.01, workers=2)
+    one, two = bytes_of(tmp_path / "one"), bytes_of(tmp_path / "two")
+    # The words held out are in smaller batches of rows now.
+    assert one.pop("held_out.arrow") != two.pop("held_out.arrow")
+    assert one == two
+
+
+def test_killed_while_it_adds_up_it_continues_to_the_same_bytes(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", files=1, per_file=900)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    command = [sys.executable, "-m", "bertctl", "vocab", str(corpus), "--vocab-size", "200"]
+    command += ["--chunk-megabytes", "0.003", "--workers", "1"]
+
+    def sums() -> set[str]:
+        return {name for name in committed_units(killed) if name.startswith("training-")}
+
+    ended = kill_when([*command, "-o", str(killed)], lambda: bool(sums()), signal.SIGKILL)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert "training-0-00000" in sums()
+    assert not (killed / "manifest.json").exists()
+    run(corpus, killed, chunk=0.003)
+    run(corpus, whole)
+    assert bytes_of(killed) == bytes_of(whole)
 
 
 def test_added_file_is_another_corpus(corpus: Path, tmp_path: Path) -> None:

@@ -45,29 +45,29 @@ class PairRow:
 
     def __init__(self, symbols: Symbols, num_symbols: int, lengths: Counts, counts: Counts) -> None:
         """Take all words' symbols (S,), one word after the other, and lengths and counts (W,)."""
-        word = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-        places = np.arange(1, len(symbols) + 1, dtype=np.int32) + word
         size = len(symbols) + len(lengths) + 1
+        self._counts = counts
+        # A border counts as the word's after it, and doesn't matter.
+        self._word = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths + 1)
+        is_border = np.zeros(size, bool)
+        is_border[0] = is_border[np.cumsum(lengths + 1)] = True
         self._symbol = np.full(size, _NONE, np.int32)
-        self._symbol[places] = symbols
-        self._count = np.zeros(size, np.int64)
-        self._count[places] = counts[word]
+        self._symbol[~is_border] = symbols
         self._previous = np.arange(-1, size - 1, dtype=np.int32)
         self._next = np.arange(1, size + 1, dtype=np.int32)
-        # Where each symbol stands, and perhaps stood before a merge took it.
-        by_symbol = places[np.argsort(symbols, kind="stable").astype(np.int32)]
-        num_places = np.bincount(symbols, minlength=num_symbols)
-        starts = np.cumsum(num_places) - num_places
-        self._places: list[Places] = np.split(by_symbol, starts[1:])
-        often = np.bincount(symbols, counts[word], minlength=num_symbols)
-        self.symbol_counts = often.astype(np.int64)
+        self._places = _places_of(self._symbol, num_symbols)
+        """Where each symbol stands, and perhaps stood before a merge took it."""
+        self.symbol_counts = np.zeros(num_symbols, np.int64)
         """(…,) int64: how often each symbol comes; there is room for more."""
         self.counts: dict[int, int] = {}
         """How often each pair comes; a pair that no longer comes is not there."""
-        for start in range(0, size - 1, _PLACES_AT_ONCE):
-            stop = min(start + _PLACES_AT_ONCE, size - 1)
-            pairs = _paired(self._symbol[start:stop], self._symbol[start + 1 : stop + 1])
-            self._change(_summed(pairs, self._count[start + 1 : stop + 1]))
+        for start in range(1, size - 1, _PLACES_AT_ONCE):
+            part = slice(start, min(start + _PLACES_AT_ONCE, size - 1))
+            symbol, count = self._symbol[part], self._counts[self._word[part]]
+            stands = symbol != _NONE
+            np.add.at(self.symbol_counts, symbol[stands], count[stands])
+            before = self._symbol[start - 1 : start - 1 + len(symbol)]
+            self._change(_summed(_paired(before, symbol), count))
 
     def merge(self, pair: int, merged: int) -> Change:
         """Write `merged`, an old symbol or the next free number, wherever a pair stands."""
@@ -79,7 +79,7 @@ class PairRow:
         self._symbol[second] = _NONE
         self._next[first] = after
         self._previous[after] = first
-        count = self._count[first]
+        count = self._counts[self._word[first]]
         self._rename(left, right, merged, first, int(count.sum()))
         # Where two places adjoin, "ab ab", the pair "ba" between them is lost once and that of the
         # merged is gained once: the left one tells the loss, the right one the gain.
@@ -140,6 +140,23 @@ class PairRow:
             if difference:
                 (change.grown if difference > 0 else change.fallen).append(pair)
         return change
+
+
+def _places_of(symbols: Symbols, num_symbols: int) -> list[Places]:
+    """Return where each symbol stands, ascending; sorted in parts, which takes less room."""
+    num_places = np.bincount(symbols[symbols != _NONE], minlength=num_symbols)
+    free = starts = np.cumsum(num_places) - num_places
+    places = np.empty(num_places.sum(), np.int32)
+    for start in range(0, len(symbols), _PLACES_AT_ONCE):
+        part = symbols[start : start + _PLACES_AT_ONCE]
+        order = np.argsort(part, kind="stable")
+        order = order[np.searchsorted(part, 0, sorter=order) :]
+        more = np.bincount(part[order], minlength=num_symbols)
+        # The first of a symbol goes where the symbol's next free place is, the others follow.
+        shift = free - (np.cumsum(more) - more)
+        places[np.arange(len(order)) + np.repeat(shift, more)] = start + order
+        free = free + more
+    return np.split(places, starts[1:])
 
 
 def _paired(left: Symbols | int, right: Symbols | int) -> Pairs:

@@ -26,7 +26,7 @@ from .measuring import AS_WRITTEN, measure
 from .merging import train_wordpiece
 from .settings import VocabSettings
 from .stage import HELD_OUT_FILE, VocabRequest
-from .tables import Table, write_table
+from .tables import Table, system_memory, write_table
 from .totals import add_up
 
 _HELD_OUT_SHARE = 1 / 100
@@ -61,6 +61,7 @@ class Count:
         return {}
 
 
+@system_memory()
 def run(site: Site, request: VocabRequest) -> Finished:
     """Count the corpus, learn the vocabulary, measure it, write it."""
     how, settings = request.how, request.vocab

@@ -11,12 +11,13 @@ from typing import Any
 from ..corpus.digesting import contents_reader
 from ..corpus.listing import list_inputs
 from ..corpus.settings import MENDABLE, CorpusSettings
+from ..errors import BadInput
 from ..stage.engine import Completion, Finished, Site, complete
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..wordpiece.files import TOKENIZER_FILES
-from ..wordpiece.vocabulary import check_special_tokens
+from ..wordpiece.vocabulary import SPECIAL_TOKENS, check_special_tokens
 from .opening import open_vocabulary
 from .settings import STAGE, VocabHow, VocabSettings
 
@@ -46,7 +47,7 @@ def vocab(
         OutputRefused: `output` isn't ours, is in use or was made by another recipe.
     """
     check_settings(request.vocab, request.corpus, request.how)
-    check_special_tokens(request.vocab.special_token)
+    _check(request.vocab)
     if request.how.compare is not None:
         open_vocabulary(Path(request.how.compare))
     recipe = Recipe(
@@ -74,6 +75,18 @@ def compare(done: Completion, other: Path) -> Mapping[str, Any] | None:
     from .tables import Table
 
     return measure(*open_vocabulary(other), Table(done.directory / HELD_OUT_FILE))
+
+
+def _check(settings: VocabSettings) -> None:
+    """Find before the text is read what no text could make good."""
+    check_special_tokens(settings.special_token)
+    named = len(SPECIAL_TOKENS) + len(settings.special_token) + settings.unused_tokens
+    if named >= settings.vocab_size:
+        raise BadInput(
+            f"--vocab-size {settings.vocab_size:,} leaves no room for words: the special tokens "
+            f"and --unused-tokens are {named:,} already.",
+            hint="Give a larger --vocab-size, or fewer --unused-tokens.",
+        )
 
 
 def _work(site: Site, request: VocabRequest) -> Finished:

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 ROWS_AT_ONCE = 1 << 13
 """Rows of a record batch: what is held of each table while many are added up."""
 _SCHEMA = pa.schema([("word", pa.string()), ("count", pa.int64())])
+
+
+@contextmanager
+def system_memory() -> Generator[None]:
+    """Let Arrow take memory where numpy does: its own pool keeps what it frees to itself."""
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
 
 
 @dataclass(frozen=True)
@@ -91,17 +104,13 @@ def added_up(tables: Sequence[Iterable[WordCounts]]) -> Iterator[WordCounts]:
 
 def sum_counts(tables: Sequence[WordCounts]) -> WordCounts:
     """Add up the counts of equal words and put the words in order, which the tables may lack."""
-    joined = pa.table(
-        {
-            "word": pa.chunked_array([table.words for table in tables], pa.string()),
-            "count": pa.chunked_array([table.counts for table in tables], pa.int64()),
-        }
-    )
-    summed = joined.group_by("word", use_threads=False).aggregate([("count", "sum")])
-    ordered = summed.sort_by("word").combine_chunks()
-    return WordCounts(
-        ordered["word"].combine_chunks(), ordered["count_sum"].combine_chunks().cast(pa.int64())
-    )
+    words = pa.concat_arrays([pa.array([], pa.string()), *(table.words for table in tables)])
+    encoded = words.dictionary_encode()
+    sums = np.zeros(len(encoded.dictionary), np.int64)
+    counts = [table.counts.to_numpy() for table in tables]
+    np.add.at(sums, encoded.indices.to_numpy(), np.concatenate([sums[:0], *counts]))
+    ordered = pa.table({"word": encoded.dictionary, "count": sums}).sort_by("word")
+    return WordCounts(*(column.combine_chunks() for column in ordered.columns))
 
 
 def _even(batches: Iterable[WordCounts]) -> Iterator[WordCounts]:
@@ -115,13 +124,14 @@ def _even(batches: Iterable[WordCounts]) -> Iterator[WordCounts]:
             rows = _joined(waiting)
             full = num_waiting - num_waiting % ROWS_AT_ONCE
             for start in range(0, full, ROWS_AT_ONCE):
-                yield rows[start : start + ROWS_AT_ONCE]
+                yield _joined([rows[start : start + ROWS_AT_ONCE]])
             waiting, num_waiting = [rows[full:]], num_waiting - full
     if num_waiting:
         yield _joined(waiting)
 
 
 def _joined(tables: Sequence[WordCounts]) -> WordCounts:
+    """Return the rows in arrays of their own: a slice is written with the bytes it was cut from."""
     return WordCounts(
         pa.concat_arrays([table.words for table in tables]),
         pa.concat_arrays([table.counts for table in tables]),
