@@ -20,7 +20,7 @@ SETTINGS = InstanceSettings(max_seq_length=43, next_sentence="none")
 def test_every_token_of_every_document_is_in_exactly_one_segment(
     sentences: int, max_seq_length: int
 ) -> None:
-    documents = make_documents(documents=60, sentences=sentences)
+    documents = make_documents(documents=60, sentences=sentences, with_words=True)
     settings = replace(SETTINGS, max_seq_length=max_seq_length, short_seq_prob=0.3)
     segments = draw_single_segments(documents, settings, KeyedRandom(1, "pairs"))
     stop = segments.a_start + segments.a_length
@@ -35,34 +35,43 @@ def test_every_token_of_every_document_is_in_exactly_one_segment(
     assert segments.not_next is None
 
 
-def test_segment_takes_whole_sentences_until_the_next_does_not_fit() -> None:
-    documents = make_documents(documents=100, sentences=30)
+def test_segments_are_full_but_for_words_and_a_document_s_last() -> None:
+    documents = make_documents(documents=100, sentences=30, with_words=True)
     settings = replace(SETTINGS, short_seq_prob=0)
     segments = draw_single_segments(documents, settings, KeyedRandom(1, "pairs"))
+    assert documents.continues is not None
     stop = segments.a_start + segments.a_length
-    assert np.isin(stop, documents.sentence_ends).all()
-    document_ends = documents.sentence_ends[documents.document_ends - 1]
-    goes_on = ~np.isin(stop, document_ends)
-    next_stop = documents.sentence_ends[
-        np.searchsorted(documents.sentence_ends, stop[goes_on], "right")
-    ]
-    assert (next_stop - segments.a_start[goes_on] > 41).all()
+    goes_on = ~np.isin(stop, documents.token_ends)
+    assert not documents.continues[stop[goes_on]].any(), "cut between words"
+    for first, last in zip(segments.a_start[goes_on], stop[goes_on], strict=True):
+        assert documents.continues[last + 1 : first + 42].all(), "no other word would fit"
+    assert np.median(segments.a_length) == 41
+
+
+def test_word_longer_than_an_instance_is_cut_not_lost() -> None:
+    documents = replace(
+        make_documents(documents=1, with_words=True),
+        ids=np.arange(100, dtype=np.uint16),
+        sentence_ends=np.array([100]),
+        document_ends=np.array([1]),
+        continues=np.arange(100) > 3,
+    )
+    settings = replace(SETTINGS, short_seq_prob=0)
+    segments = draw_single_segments(documents, settings, KeyedRandom(1, "pairs"))
+    assert segments.a_length.tolist() == [3, 41, 41, 15]
 
 
 def test_short_segments_appear_with_their_probability() -> None:
-    documents = make_documents(documents=400, sentences=300)
-    tokens = replace(
-        documents,
-        sentence_ends=np.arange(1, len(documents.ids) + 1),
-        document_ends=documents.sentence_ends[documents.document_ends - 1],
-    )
+    documents = make_documents(documents=2, sentences=9000, with_words=True)
+    documents = replace(documents, continues=np.zeros(len(documents.ids), bool))
     settings = replace(SETTINGS, short_seq_prob=0.25)
-    segments = draw_single_segments(tokens, settings, KeyedRandom(1, "pairs"))
-    # A target is uniform over 2 … 41, both included. Ends of documents shorten some, too.
+    segments = draw_single_segments(documents, settings, KeyedRandom(1, "pairs"))
+    # A target is uniform over 2 … 41, both included: 39 of 40 are short of the greatest.
     expected = 0.25 * 39 / 40
-    share = (segments.lengths < 43).sum() - len(documents)
-    sigma = np.sqrt(expected * (1 - expected) * len(segments))
-    assert abs(share - expected * len(segments)) < 4 * sigma + len(documents)
+    sigma = np.sqrt(expected * (1 - expected) / len(segments))
+    assert len(segments) > 3000
+    assert abs((segments.lengths < 43).mean() - expected) < 4 * sigma
+    assert segments.a_length[:-1].min() == 2
 
 
 @given(
@@ -101,5 +110,5 @@ def test_long_sentences_are_cut_between_words_and_nothing_else_is(
 
 
 def test_nothing_makes_nothing() -> None:
-    nothing = make_documents(documents=5).reordered(np.arange(0))
+    nothing = make_documents(documents=5, with_words=True).reordered(np.arange(0))
     assert len(draw_single_segments(nothing, SETTINGS, KeyedRandom(1))) == 0

@@ -80,9 +80,8 @@ def with_short_sentences(documents: TokenisedDocuments, longest: int) -> Tokenis
         cuts.append(start)
         still = end - start > longest
         start, end = start[still], end[still]
-    token_ends = documents.sentence_ends[documents.document_ends - 1]
     sentence_ends = np.sort(np.concatenate([documents.sentence_ends, *cuts]))
-    document_ends = np.searchsorted(sentence_ends, token_ends) + 1
+    document_ends = np.searchsorted(sentence_ends, documents.token_ends) + 1
     return replace(documents, sentence_ends=sentence_ends, document_ends=document_ends)
 
 

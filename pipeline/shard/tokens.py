@@ -47,6 +47,11 @@ class TokenisedDocuments:
     def __len__(self) -> int:
         return len(self.identities)
 
+    @property
+    def token_ends(self) -> Offsets:
+        """(D,) offsets into `ids`: where each document ends."""
+        return self.sentence_ends[self.document_ends - 1]
+
     def bucket_keys(self, seed: int) -> Keys:
         """Return (D,) keys whose order is the shuffled order of the corpus."""
         own = mixed(self.identities, seed, "bucket")
@@ -102,9 +107,8 @@ class TokenisedDocuments:
             ),
         }
         if table.continues is not None:
-            token_ends = table.sentence_ends[table.document_ends - 1]
             columns["continues"] = pa.LargeListArray.from_arrays(
-                np.concatenate(([0], token_ends)), pa.array(table.continues)
+                np.concatenate(([0], table.token_ends)), pa.array(table.continues)
             )
         batch = pa.record_batch(columns)
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
