@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import json
 import signal
 import sys
 from types import FrameType
@@ -14,7 +15,7 @@ import click
 
 from bertctl import __version__
 
-from ..pipeline.errors import BertctlError
+from ..pipeline.errors import BertctlError, ShareDone
 
 # Name → one line of help. A command's module is imported when it is called, never to list it.
 COMMANDS = {
@@ -76,6 +77,11 @@ def main() -> NoReturn:
     try:
         result = bertctl.main(standalone_mode=False)
         sys.exit(result if isinstance(result, int) else 0)
+    except ShareDone as share:
+        click.echo(f"{share.message}\n  {share.hint}", err=True)
+        if "--json" in sys.argv:
+            click.echo(json.dumps({"share_done": share.message}))
+        sys.exit(share.exit_code)
     except BertctlError as error:
         _tell(error.message, error.hint)
         _end(error.exit_code)

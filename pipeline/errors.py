@@ -45,5 +45,11 @@ class Stopped(BertctlError):
     exit_code = 0
 
 
+class ShareDone(BertctlError):
+    """This process's share of the work is done; what is left is others'."""
+
+    exit_code = 0
+
+
 def _rebuild(kind: type[BertctlError], message: str, hint: str) -> BertctlError:
     return kind(message, hint=hint)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bertctl.pipeline.errors import BadInput, OutputRefused, WorkFailed
+from bertctl.pipeline.errors import BadInput, OutputRefused, ShareDone, WorkFailed
 from bertctl.pipeline.stage.earlier import open_earlier
 from bertctl.pipeline.stage.files import FileRecord, write_json
+from bertctl.pipeline.stage.labour import Share
 from bertctl.pipeline.stage.lock import holder_of, locked
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.stage.units import UnitBuilder, UnitStore
@@ -236,6 +237,48 @@ def test_lock_is_released_by_the_death_of_its_holder(tmp_path: Path) -> None:
         assert holder_of(tmp_path)
     assert holder_of(tmp_path) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_tasks_of_an_array_in_any_order_give_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
+    output, whole = tmp_path / "array", tmp_path / "whole"
+    said: list[str] = []
+    for number in (2, 3, 1, 3, 1, 2):
+        with pytest.raises(ShareDone) as caught:
+            run_toy(corpus, output, share=Share(number, 3))
+        said.append(caught.value.message)
+    assert "Task 2/3 is done with its 3 of 9" in said[0]
+    assert "6 are still left" in said[0]
+    # The third task finds all chunks done and goes on with its share of the buckets.
+    assert "its 2 of 5" in said[2]
+    assert "All pieces of work are done" in said[-1]
+    assert not (output / "manifest.json").exists()
+    run_toy(corpus, output)
+    run_toy(corpus, whole)
+    assert bytes_of(output) == bytes_of(whole)
+    assert {path.name for path in output.iterdir()} == {path.name for path in whole.iterdir()}
+    assert run_toy(corpus, output, share=Share(1, 3)).was_up_to_date
+
+
+def test_what_tasks_left_undone_is_done_at_the_end(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(ShareDone):
+        run_toy(corpus, tmp_path / "array", share=Share(2, 4))
+    run_toy(corpus, tmp_path / "array", workers=2)
+    run_toy(corpus, tmp_path / "whole")
+    assert bytes_of(tmp_path / "array") == bytes_of(tmp_path / "whole")
+
+
+def test_tasks_share_an_output_that_nobody_else_may_write_to(tmp_path: Path) -> None:
+    with locked(tmp_path, share=Share(1, 2)), locked(tmp_path, share=Share(2, 2)):
+        for share in (None, Share(1, 2)):
+            with pytest.raises(OutputRefused, match="being written"), locked(tmp_path, share=share):
+                pass
+    with (
+        locked(tmp_path),
+        pytest.raises(OutputRefused, match="being written"),
+        locked(tmp_path, share=Share(2, 2)),
+    ):
+        pass
+    assert holder_of(tmp_path) is None
 
 
 def test_missing_or_shortened_result_is_reported_not_called_up_to_date(

@@ -10,10 +10,10 @@ from typing import Any
 
 from bertctl.pipeline.stage.engine import Completion, Finished, Site, complete
 from bertctl.pipeline.stage.files import FileRecord, fingerprint_of
+from bertctl.pipeline.stage.labour import Labour, Share
 from bertctl.pipeline.stage.recipe import ListedInput, Recipe
 from bertctl.pipeline.stage.report import Reporter, Silent
 from bertctl.pipeline.stage.units import Unit, UnitBuilder, UnitStore
-from bertctl.pipeline.stage.workers import run_tasks
 
 BUCKETS = 5
 OWNS = ("bucket-*.txt",)
@@ -27,6 +27,14 @@ class Chunk:
     listed: ListedInput
     delay: float
 
+    @property
+    def name(self) -> str:
+        return f"chunk-{Path(self.listed.path).stem}"
+
+    @property
+    def key(self) -> str:
+        return fingerprint_of([self.listed.size, self.listed.mtime_ns])
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -38,18 +46,20 @@ class Bucket:
     key: str
     delay: float
 
+    @property
+    def name(self) -> str:
+        return f"bucket-{self.number}"
+
 
 def build_chunk(chunk: Chunk) -> tuple[str, Unit]:
     def make(builder: UnitBuilder) -> Mapping[str, Any]:
         time.sleep(chunk.delay)
         words = Path(chunk.listed.path).read_text().split()
-        builder.path(f".bertctl/{name}.txt").write_text("\n".join(words))
+        builder.path(f".bertctl/{chunk.name}.txt").write_text("\n".join(words))
         digest = fingerprint_of(sorted(words))
         return {"words": len(words), "digest": digest}
 
-    name = f"chunk-{Path(chunk.listed.path).stem}"
-    key = fingerprint_of([chunk.listed.size, chunk.listed.mtime_ns])
-    return chunk.listed.path, chunk.units.build(name, key, make)
+    return chunk.listed.path, chunk.units.build(chunk.name, chunk.key, make)
 
 
 def build_bucket(bucket: Bucket) -> Unit:
@@ -65,18 +75,18 @@ def build_bucket(bucket: Bucket) -> Unit:
         builder.path(f"bucket-{bucket.number}.txt").write_text(text)
         return {"words": len(words)}
 
-    return bucket.units.build(f"bucket-{bucket.number}", bucket.key, make)
+    return bucket.units.build(bucket.name, bucket.key, make)
 
 
-def work(site: Site, *, workers: int, delay: float) -> Finished:
+def work(site: Site, *, delay: float) -> Finished:
     chunks = [Chunk(site.units, listed, delay) for listed in site.recipe.inputs]
-    made = dict(run_tasks(build_chunk, chunks, workers=workers))
+    made = dict(site.labour.run(build_chunk, chunks))
     contents = {path: unit.result["digest"] for path, unit in made.items()}
     names = tuple(sorted(name for unit in made.values() for name in unit.files))
     key = fingerprint_of(sorted(contents.values()))
     buckets = [Bucket(site.units, n, names, key, delay) for n in range(BUCKETS)]
     files: dict[str, FileRecord] = {}
-    for unit in run_tasks(build_bucket, buckets, workers=workers):
+    for unit in site.labour.run(build_bucket, buckets):
         files.update(unit.files)
     return Finished(files, {"words": sum(u.result["words"] for u in made.values())}, contents)
 
@@ -93,6 +103,7 @@ def run_toy(
     output: Path,
     *,
     workers: int = 1,
+    share: Share | None = None,
     delay: float = 0.0,
     force: bool = False,
     reporter: Reporter | None = None,
@@ -103,11 +114,12 @@ def run_toy(
     return complete(
         recipe,
         output,
-        partial(work, workers=workers, delay=delay),
+        partial(work, delay=delay),
         reporter=reporter or Silent(),
         read_contents=lambda files: {
             each.path: fingerprint_of(sorted(Path(each.path).read_text().split())) for each in files
         },
+        labour=Labour(workers, share=share),
         force=force,
     )
 

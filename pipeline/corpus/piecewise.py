@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, WorkFailed
@@ -15,7 +16,6 @@ from ..stage.engine import Site, total_content
 from ..stage.files import fingerprint_of
 from ..stage.recipe import ListedInput
 from ..stage.units import Unit, UnitBuilder, UnitStore
-from ..stage.workers import run_tasks
 from .documents import Document
 from .grouping import Batch, Group, group_sources, read_batches
 from .settings import CorpusSettings
@@ -34,6 +34,13 @@ class CorpusPass:
 
     pieces: tuple[Unit, ...]
     contents: Mapping[str, str]
+    directory: Path
+    """What the pieces' files are relative to."""
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of all pieces."""
+        return [self.directory / name for unit in self.pieces for name in unit.files]
 
     def total(self, figure: str) -> int:
         """Add up one figure over all pieces."""
@@ -50,14 +57,20 @@ class _GroupTask:
     make: PieceMaker
 
     @property
-    def key(self) -> str:
-        """What the units are made from; a file is known by path, size and time while work lasts.
+    def name(self) -> str:
+        """Unlike that of any other group, and of the same one made into something else."""
+        return f"{self.group.name}-{self._how[:8]}"
 
-        What to do with bad input is no part of it: where nothing is bad the text is the same.
-        """
+    @property
+    def key(self) -> str:
+        """What the units are made from; a file is known by path, size and time while work lasts."""
+        return fingerprint_of([[asdict(source) for source in self.group.sources], self._how])
+
+    @property
+    def _how(self) -> str:
+        # What to do with bad input is no part of it: where nothing is bad the text is the same.
         reading = asdict(replace(self.corpus, on_bad_input="stop"))
-        sources = [asdict(source) for source in self.group.sources]
-        return fingerprint_of([sources, reading, self.chunk_bytes, self.made_from])
+        return fingerprint_of([reading, self.chunk_bytes, self.made_from])
 
     def find(self, name: str, key: str) -> Unit | None:
         """Return a piece's unit; one that left something out is none to whoever wants to stop."""
@@ -76,25 +89,25 @@ def pass_over(
     phase: str,
     made_from: str,
     chunk_bytes: int,
-    workers: int,
+    kept_in: Path | None = None,
 ) -> CorpusPass:
-    """Let `make` see every piece of the corpus once, in any number of processes.
+    """Let `make` see every piece of the corpus once, whoever does the work.
 
-    `made_from` stands for whatever decides, beside the text, what `make` makes of it.
+    `made_from` stands for whatever decides, beside the text, what `make` makes of it. What was made
+    goes when the output is finished; in a directory `kept_in` it stays, for other outputs as well.
 
     Raises:
         BadInput: an input can't be read, or the corpus holds no text.
     """
     files = site.recipe.inputs
     groups = group_sources(plan_sources(files, corpus, chunk_bytes), chunk_bytes)
-    tasks = [
-        _GroupTask(site.units, group, corpus, chunk_bytes, made_from, make) for group in groups
-    ]
-    made: dict[str, list[Unit]] = {group.name: [] for group in groups}
+    store = site.units if kept_in is None else UnitStore(kept_in)
+    tasks = [_GroupTask(store, group, corpus, chunk_bytes, made_from, make) for group in groups]
+    made: dict[str, list[Unit]] = {task.name: [] for task in tasks}
     contents = {each.path: 0 for each in files}
     size = sum(each.size for each in files)
     with site.reporter.phase(phase, total=size, unit="B") as progress:
-        for name, units in run_tasks(_run_group, tasks, workers=workers):
+        for name, units in site.labour.run(_run_group, tasks):
             made[name] = units
             for unit in units:
                 for path, content in unit.result["contents"].items():
@@ -103,6 +116,7 @@ def pass_over(
     done = CorpusPass(
         pieces=tuple(unit for units in made.values() for unit in units),
         contents={path: _in_hex(content) for path, content in contents.items()},
+        directory=store.directory,
     )
     _tell(site, done)
     return done
@@ -138,7 +152,7 @@ def _tell(site: Site, done: CorpusPass) -> None:
 
 def _run_group(task: _GroupTask) -> tuple[str, list[Unit]]:
     """Bring one group's units about; its own unit lists them, so that it is not read again."""
-    name, key = task.group.name, task.key
+    name, key = task.name, task.key
     for _ in range(2):
         whole = task.units.build(name, key, partial(_make_pieces, task, key))
         found = [task.find(each, key) for each in whole.result["pieces"]]
@@ -157,7 +171,7 @@ def _make_pieces(task: _GroupTask, key: str, _: UnitBuilder) -> dict[str, Any]:
 
 
 def _run_batch(task: _GroupTask, key: str, number: int, batch: Batch) -> Unit:
-    name = f"{task.group.name}-{number:05d}"
+    name = f"{task.name}-{number:05d}"
 
     def make(builder: UnitBuilder) -> Mapping[str, Any]:
         return {**task.make(batch.documents, builder, name), **_figures(batch)}

@@ -86,6 +86,11 @@ class BucketTask:
         """The unit's name."""
         return f"{self.split}-{self.number:05d}"
 
+    @property
+    def key(self) -> str:
+        """What the unit is made from."""
+        return fingerprint_of([dict(self.metadata), asdict(self.plan), self.name])
+
 
 def plan_buckets(
     pieces: Sequence[Path], settings: InstanceSettings, *, documents: int, text_bytes: int
@@ -145,8 +150,7 @@ def write_bucket(task: BucketTask) -> Unit:
         rows = {name: each.instances for name, each in figures.items()}
         return {"figures": total_figures(figures.values()), "rows": rows, "documents": own}
 
-    key = fingerprint_of([dict(task.metadata), asdict(task.plan), task.name])
-    return task.units.build(task.name, key, make)
+    return task.units.build(task.name, task.key, make)
 
 
 def shard_name(split: str, number: int, total: int) -> str:

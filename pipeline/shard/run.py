@@ -16,7 +16,6 @@ from ..stage.engine import Finished, Site, total_content
 from ..stage.files import fingerprint_of
 from ..stage.report import Reporter
 from ..stage.units import Unit, UnitBuilder
-from ..stage.workers import available_workers, run_tasks
 from ..wordpiece.encode import WordPieceEncoder
 from ..wordpiece.files import TOKENIZER_FILES, write_tokenizer_files
 from ..wordpiece.vocabulary import Vocabulary
@@ -43,7 +42,6 @@ _LONG_WORDS_SHARE_TO_WARN = 0.01
 def run(site: Site, request: ShardRequest) -> Finished:
     """Tokenise the corpus, deal it into buckets, write each bucket's shards."""
     how = request.how
-    workers = available_workers() if how.workers == "auto" else how.workers
     encoder = encoder_for(request.vocab)
     vocabulary = encoder.vocabulary
     chinese_words = needs_chinese_words(request.instances, request.sentences)
@@ -61,7 +59,7 @@ def run(site: Site, request: ShardRequest) -> Finished:
             ]
         ),
         chunk_bytes=int(how.chunk_megabytes * 1e6),
-        workers=workers,
+        kept_in=None if how.scratch is None else Path(how.scratch),
     )
     totals = {name: corpus.total(name) for name in _COUNTED}
     _explain(
@@ -70,7 +68,7 @@ def run(site: Site, request: ShardRequest) -> Finished:
         totals["one_sentence_documents"],
         request.instances.next_sentence,
     )
-    paths = [site.directory / name for unit in corpus.pieces for name in unit.files]
+    paths = corpus.paths
     plan = plan_buckets(
         paths,
         request.instances,
@@ -93,7 +91,7 @@ def run(site: Site, request: ShardRequest) -> Finished:
         "next_sentence": request.instances.next_sentence,
     }
     tasks = _bucket_tasks(site, request.instances, vocabulary, paths, plan, metadata)
-    buckets = _write_buckets(site, tasks, workers)
+    buckets = _write_buckets(site, tasks)
     tokenizer = _write_tokenizer(site, encoder)
     train = _split_figures(buckets, "train")
     _warn_of_idle_words(site.reporter, train)
@@ -146,11 +144,11 @@ def _bucket_tasks(
     ]
 
 
-def _write_buckets(site: Site, tasks: Sequence[BucketTask], workers: int) -> list[Unit]:
+def _write_buckets(site: Site, tasks: Sequence[BucketTask]) -> list[Unit]:
     made: list[Unit] = []
     total = sum(task.copies for task in tasks)
     with site.reporter.phase("write shards", total=total, unit="shards") as progress:
-        for unit in run_tasks(write_bucket, tasks, workers=workers):
+        for unit in site.labour.run(write_bucket, tasks):
             made.append(unit)
             progress.advance(len(unit.files))
     return sorted(made, key=lambda unit: unit.name)

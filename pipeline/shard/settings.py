@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..corpus.settings import SentenceSettings, language_code
 from ..errors import BadInput
+from ..stage.labour import LabourSettings
 from ..stage.settings import setting
 
 _CHINESE = ("zh", "zho")
@@ -60,14 +61,13 @@ class InstanceSettings:
 
 
 @dataclass(frozen=True)
-class ShardHow:
+class ShardHow(LabourSettings):
     """*How*: none of these changes a byte."""
 
-    workers: int | Literal["auto"] = setting(
-        "auto", "Processes that work; auto takes every processor.", minimum=1
-    )
-    chunk_megabytes: float = setting(
-        8.0, "Text in one unit of work: what a kill can cost a worker.", minimum=0.000001
+    scratch: str | None = setting(
+        None,
+        "Directory where the tokenised text stays, so that other lengths or masks, or a corpus "
+        "that has grown, take it from there; by default it is in the output until that is done.",
     )
 
 

@@ -11,6 +11,7 @@ from ..corpus.listing import list_inputs
 from ..corpus.settings import MENDABLE, CorpusSettings, SentenceSettings, check_corpus_settings
 from ..errors import BadInput
 from ..stage.engine import Completion, Finished, Site, complete
+from ..stage.labour import labour_of
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
@@ -69,9 +70,24 @@ def shard(
         owns=_OWNS,
         mendable=MENDABLE,
     )
+    labour = labour_of(request.how)
+    _check_scratch(request.how.scratch, output)
     work = partial(_work, request=request)
     contents = contents_reader(recipe, request.corpus)
-    return complete(recipe, output, work, reporter=reporter, read_contents=contents, force=force)
+    return complete(
+        recipe, output, work, reporter=reporter, read_contents=contents, labour=labour, force=force
+    )
+
+
+def _check_scratch(scratch: str | None, output: Path) -> None:
+    if scratch is not None and output.resolve() in (
+        Path(scratch).resolve(),
+        *Path(scratch).resolve().parents,
+    ):
+        raise BadInput(
+            f"--scratch {scratch} is --output {output}, or in it; expected a place of its own.",
+            hint="What is in --output when it is finished is the result and nothing else.",
+        )
 
 
 def _check_characters_are_tokens(vocab: Path, normalization: Normalization) -> None:

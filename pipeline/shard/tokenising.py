@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,21 @@ from .chinese_words import encode_with_words
 from .tokens import TokenisedDocuments
 
 
-@lru_cache(maxsize=1)
+class _Encoder(threading.local):
+    """An encoder learns words as it goes: a thread, as Dask's workers have several, has its own."""
+
+    vocab: Path | None = None
+    encoder: WordPieceEncoder
+
+
+_OWN = _Encoder()
+
+
 def encoder_for(vocab: Path) -> WordPieceEncoder:
-    """Return this process's encoder; forked workers find their parent's, with what it knows."""
-    return WordPieceEncoder(*load_vocabulary(vocab))
+    """Return this thread's encoder; forked workers find their parent's, with what it knows."""
+    if _OWN.vocab != vocab:
+        _OWN.encoder, _OWN.vocab = WordPieceEncoder(*load_vocabulary(vocab)), vocab
+    return _OWN.encoder
 
 
 @dataclass(frozen=True)

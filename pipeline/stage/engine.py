@@ -16,24 +16,27 @@ from typing import Any
 
 from ..errors import OutputRefused
 from .files import FileRecord, read_json, write_json
+from .labour import Labour
 from .lock import LOCK, locked
 from .manifest import MANIFEST, RECIPE, Manifest
 from .recipe import Difference, ListedInput, Recipe
 from .report import Reporter
-from .units import WORK, UnitStore
+from .units import WORK, UnitStore, unshared
 
 _CONTENT_BITS = 256
 _ASIDE = Path(WORK, "aside")
+_ALONE = Labour()
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a stage works: its directory, its units and who hears its news."""
+    """Where a stage works: its directory, its units, who does the work and who hears its news."""
 
     directory: Path
     recipe: Recipe
     units: UnitStore
     reporter: Reporter
+    labour: Labour = _ALONE
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def complete(
     *,
     reporter: Reporter,
     read_contents: ContentReader | None = None,
+    labour: Labour = _ALONE,
     force: bool = False,
 ) -> Completion:
     """Bring `directory` to the state that `recipe` describes, doing only what is missing.
@@ -78,6 +82,7 @@ def complete(
     no longer matches, to tell a moved or touched corpus from a changed one.
 
     Raises:
+        ShareDone: `labour` is a share of the work, and others haven't done theirs yet.
         OutputRefused: the directory isn't ours, is in use, was made by another recipe, or a
             finished file is missing; `force` makes it anew unless it isn't ours.
     """
@@ -89,16 +94,17 @@ def complete(
     with ExitStack() as holding:
         with _refused_if_unusable(directory):
             directory.mkdir(parents=True, exist_ok=True)
-            holding.enter_context(locked(directory))
+            holding.enter_context(locked(directory, share=labour.share))
         if force and _stands_in_the_way(directory, recipe):
             remove_ours(directory)
         elif manifest := _up_to_date(directory, recipe, read_contents):
             # Its last writer ended while this process waited for the lock.
             return Completion(directory, manifest, was_up_to_date=True)
         _continue_or_refuse(directory, recipe, reporter)
-        _begin(directory, recipe)
-        site = Site(directory, recipe, UnitStore(directory), reporter)
+        _begin(directory, recipe, alone=labour.share is None)
+        site = Site(directory, recipe, UnitStore(directory), reporter, labour)
         finished = work(site)
+        labour.leave_the_rest()
         for stray in site.units.stray_files(finished.files.keys()):
             stray.unlink(missing_ok=True)
         manifest = Manifest(
@@ -182,15 +188,17 @@ def _refuse_foreign(directory: Path) -> None:
 
 def _is_first_trace(path: Path) -> bool:
     """Whether a run that was killed before its recipe stood has left this."""
-    return path.name == LOCK or (
+    return path.name.startswith(LOCK) or (
         path.name == WORK and path.is_dir() and {each.name for each in path.iterdir()} <= {"aside"}
     )
 
 
-def _begin(directory: Path, recipe: Recipe) -> None:
-    shutil.rmtree(directory / _ASIDE, ignore_errors=True)
-    (directory / _ASIDE).mkdir(parents=True)
-    write_json(directory / RECIPE, recipe.as_json(), aside=directory / _ASIDE / RECIPE)
+def _begin(directory: Path, recipe: Recipe, *, alone: bool) -> None:
+    aside = directory / _ASIDE
+    if alone:
+        shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True, exist_ok=True)
+    write_json(directory / RECIPE, recipe.as_json(), aside=aside / unshared(RECIPE))
 
 
 def _up_to_date(

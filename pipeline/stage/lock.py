@@ -8,31 +8,31 @@ import os
 import socket
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..errors import OutputRefused
+from .labour import Share
 
 LOCK = ".lock"
 _ORPHANS_GONE_SECONDS = 5.0
 
 
 @contextmanager
-def locked(directory: Path) -> Generator[None]:
+def locked(directory: Path, *, share: Share | None = None) -> Generator[None]:
     """Hold `directory` for this process and the workers it forks; raise `OutputRefused` if held.
 
-    Where the holder itself is dead and only its workers still end, they are waited for.
+    Tasks of an array hold it together, and their own share alone. Where the holder itself is dead
+    and only its workers still end, they are waited for.
     """
-    path = directory / LOCK
-    descriptor = _acquire(path)
-    holder = {"process": os.getpid(), "host": socket.gethostname()}
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(holder).encode(), 0)
-    try:
+    with ExitStack() as held:
+        if share is not None:
+            # Whoever works alone looks here, too; it stays until somebody has finished the whole.
+            held.enter_context(_hold(directory / LOCK, fcntl.LOCK_SH))
+            held.enter_context(_hold(directory / f"{LOCK}-{share.number}-of-{share.of}"))
+        else:
+            held.enter_context(_hold(directory / LOCK))
         yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
 
 
 def holder_of(directory: Path) -> str | None:
@@ -42,16 +42,31 @@ def holder_of(directory: Path) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        return None if _try(descriptor) else _name(_read(descriptor))
+        return None if _try(descriptor, fcntl.LOCK_EX) else _name(_read(descriptor))
     finally:
         os.close(descriptor)
 
 
-def _acquire(path: Path) -> int:
+@contextmanager
+def _hold(path: Path, kind: int = fcntl.LOCK_EX) -> Generator[None]:
+    descriptor = _acquire(path, kind)
+    try:
+        if kind == fcntl.LOCK_EX:
+            holder = {"process": os.getpid(), "host": socket.gethostname()}
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+        yield
+    finally:
+        if kind == fcntl.LOCK_EX:
+            path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _acquire(path: Path, kind: int) -> int:
     deadline = time.monotonic() + _ORPHANS_GONE_SECONDS
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if _try(descriptor):
+        if _try(descriptor, kind):
             if _is_still_there(descriptor, path):
                 return descriptor
             os.close(descriptor)
@@ -66,9 +81,9 @@ def _acquire(path: Path) -> int:
         time.sleep(0.05)
 
 
-def _try(descriptor: int) -> bool:
+def _try(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -104,5 +119,5 @@ def _is_alive(holder: dict[str, object]) -> bool:
 
 def _name(holder: dict[str, object]) -> str:
     if not holder:
-        return "another process"
+        return "another process, such as a task of an array"
     return f"process {holder.get('process')} on {holder.get('host')}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,11 @@ from .files import FileRecord, publish, read_json, write_json
 
 WORK = ".bertctl"
 """Hidden, and named so that nobody has one of their own."""
+
+
+def unshared(name: str) -> str:
+    """Return a name that no other process uses, on this machine or another."""
+    return f"{name}.{socket.gethostname()}.{os.getpid()}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class UnitBuilder:
     def __init__(self, store: UnitStore, name: str) -> None:
         self._store = store
         self._name = name
-        self._aside = store.work / "aside" / f"{name}.{os.getpid()}"
+        self._aside = store.work / "aside" / unshared(name)
         self._paths: list[str] = []
 
     def path(self, relative: str) -> Path:

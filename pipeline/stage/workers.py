@@ -19,7 +19,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _ATTEMPTS = 3
-_AHEAD = 2
+AHEAD = 2
 """Tasks handed out per worker: enough that none waits, few enough to stop soon."""
 
 
@@ -46,7 +46,7 @@ def run_tasks(
     for _ in range(_ATTEMPTS):
         with _local_executor(min(workers, len(left))) as executor:
             try:
-                for number, result in _completed(executor, call, left, _AHEAD * workers):
+                for number, result in completed(executor, call, left, AHEAD * workers):
                     del left[number]
                     yield result
             except BrokenProcessPool:
@@ -62,9 +62,10 @@ def run_tasks(
     )
 
 
-def _completed(
+def completed(
     executor: Executor, call: Callable[[Task], Result], left: dict[int, Task], ahead: int
 ) -> Iterator[tuple[int, Result]]:
+    """Yield number and result of each task as it ends, with `ahead` tasks handed out at a time."""
     waiting = iter(list(left.items()))
     running: dict[Future[Result], int] = {}
 

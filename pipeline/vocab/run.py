@@ -17,7 +17,6 @@ from ..randomness import mixed
 from ..stage.engine import Finished, Site
 from ..stage.files import fingerprint_of
 from ..stage.units import WORK, Unit, UnitBuilder
-from ..stage.workers import available_workers
 from ..wordpiece.files import TOKENIZER_FILES, write_tokenizer_files
 from ..wordpiece.vocabulary import Normalization, Vocabulary
 from .counting import count_words
@@ -66,7 +65,6 @@ def run(site: Site, request: VocabRequest) -> Finished:
     """Count the corpus, learn the vocabulary, measure it, write it."""
     how, settings = request.how, request.vocab
     normalization = Normalization(settings.lowercase, settings.strip_accents)
-    workers = available_workers() if how.workers == "auto" else how.workers
     corpus = pass_over(
         site,
         request.corpus,
@@ -74,19 +72,18 @@ def run(site: Site, request: VocabRequest) -> Finished:
         phase="count words",
         made_from=fingerprint_of([settings.lowercase, settings.strip_accents]),
         chunk_bytes=int(how.chunk_megabytes * 1e6),
-        workers=workers,
     )
     is_held_out = corpus.total("num_documents") >= _FEWEST_DOCUMENTS
     sides = (_TRAINING,) if is_held_out else (_TRAINING, _SPARED)
-    training = add_up(site, corpus.pieces, _TRAINING, sides, workers=workers)
+    training = add_up(site, corpus.pieces, _TRAINING, sides)
     held_out = add_up(
         site,
         corpus.pieces if is_held_out else (),
         _HELD_OUT,
         (_HELD_OUT,),
-        workers=workers,
         output=HELD_OUT_FILE,
     )
+    site.labour.leave_the_rest()
     (training_file,) = training.files
     lesson = choose_words(Table(site.directory / training_file), settings.limit_alphabet)
     _tell_of_words_left_out(site, lesson, training)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..stage.labour import LabourSettings
 from ..stage.settings import setting
 
 STAGE = "vocab"
@@ -38,15 +39,9 @@ class VocabSettings:
 
 
 @dataclass(frozen=True)
-class VocabHow:
+class VocabHow(LabourSettings):
     """*How*: none of these changes a byte."""
 
-    workers: int | Literal["auto"] = setting(
-        "auto", "Processes that work; auto takes every processor.", minimum=1
-    )
-    chunk_megabytes: float = setting(
-        8.0, "Text in one unit of work: what a kill can cost a worker.", minimum=0.000001
-    )
     compare: str | None = setting(
         None,
         "Show how another vocabulary does on the same held-out text: one of bertctl's, a Hugging "

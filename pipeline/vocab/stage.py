@@ -13,6 +13,7 @@ from ..corpus.listing import list_inputs
 from ..corpus.settings import MENDABLE, CorpusSettings
 from ..errors import BadInput
 from ..stage.engine import Completion, Finished, Site, complete
+from ..stage.labour import labour_of
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
@@ -58,9 +59,12 @@ def vocab(
         owns=_OWNS,
         mendable=MENDABLE,
     )
+    labour = labour_of(request.how)
     work = partial(_work, request=request)
     contents = contents_reader(recipe, request.corpus)
-    return complete(recipe, output, work, reporter=reporter, read_contents=contents, force=force)
+    return complete(
+        recipe, output, work, reporter=reporter, read_contents=contents, labour=labour, force=force
+    )
 
 
 def compare(done: Completion, other: Path) -> Mapping[str, Any] | None:

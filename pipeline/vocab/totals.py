@@ -9,7 +9,6 @@ from typing import Any
 from ..stage.engine import Site
 from ..stage.files import fingerprint_of
 from ..stage.units import WORK, Unit, UnitBuilder, UnitStore
-from ..stage.workers import run_tasks
 from .tables import Table, added_up, write_table
 
 TABLES_AT_ONCE = 64
@@ -31,7 +30,6 @@ def add_up(
     name: str,
     sides: Sequence[str],
     *,
-    workers: int,
     output: str | None = None,
 ) -> Unit:
     """Add up the tables of these units that are of one of the `sides`; return the sum's unit.
@@ -65,7 +63,7 @@ def add_up(
         ]
         made: dict[str, Unit] = {}
         with site.reporter.phase("add up words", total=len(tables), unit="tables") as progress:
-            for each, unit in run_tasks(_make, sums, workers=workers):
+            for each, unit in site.labour.run(_make, sums):
                 made[each.name] = unit
                 progress.advance(len(each.tables))
         if is_last:
