@@ -15,7 +15,7 @@ from ...model.schedule import learning_rate
 from ...model.tokens import PretrainingBatch, pack_pretraining_batch
 from ..training.loop import MicroBatch
 from .order import Order
-from .reading import Instances, ShardSet
+from .reading import Instances, Integers, ShardSet
 from .settings import PretrainSettings
 
 
@@ -128,11 +128,15 @@ def baselines(instances: Instances) -> dict[str, float]:
 
 def _packed(instances: Instances) -> PretrainingBatch:
     return pack_pretraining_batch(
-        torch.from_numpy(instances.input_ids),
-        torch.from_numpy(instances.lengths),
-        torch.from_numpy(instances.segment_a_lengths),
-        masked_lm_positions=torch.from_numpy(instances.masked_lm_positions),
-        masked_lm_ids=torch.from_numpy(instances.masked_lm_ids),
-        num_masked=torch.from_numpy(instances.num_masked),
-        next_sentence_labels=torch.from_numpy(instances.next_sentence_labels),
+        _tensor(instances.input_ids),
+        _tensor(instances.lengths),
+        _tensor(instances.segment_a_lengths),
+        masked_lm_positions=_tensor(instances.masked_lm_positions),
+        masked_lm_ids=_tensor(instances.masked_lm_ids),
+        num_masked=_tensor(instances.num_masked),
+        next_sentence_labels=_tensor(instances.next_sentence_labels),
     )
+
+
+def _tensor(values: Integers) -> Tensor:
+    return torch.from_numpy(values.astype(np.int64))
