@@ -73,11 +73,13 @@ def test_masks_are_80_10_10_or_as_asked_for_and_random_words_uniform(
     masks = MaskSettings(0.15, None, MASK_ID, MASKS.replaceable_ids, mask, random_token)
     counts = masks.num_predictions(lengths, lengths - 3)
     chosen = choose_tokens(segment_a, lengths - 3, counts, KeyedRandom(1, "where"))
-    original = hide(ids, chosen, masks, KeyedRandom(1, "what"))
+    starts = np.arange(len(ids)) * ids.shape[1]
+    original, now = hide(ids.reshape(-1), starts, chosen, masks, KeyedRandom(1, "what"))
     total = len(chosen.rows)
     assert total > 10**5
     assert (original == before[chosen.rows, chosen.columns]).all()
     shown = ids[chosen.rows, chosen.columns]
+    assert (shown == now).all()
     masked, kept = (shown == MASK_ID).sum(), (shown == original).sum()
     words = VOCAB_SIZE - 5
     for count, share in (

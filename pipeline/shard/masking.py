@@ -82,12 +82,17 @@ def choose_tokens(
     return Predictions(row, chosen[row, slot].astype(np.int64))
 
 
-def hide(ids: Ids, chosen: Predictions, settings: MaskSettings, random: KeyedRandom) -> Ids:
-    """Replace the chosen tokens in `ids` (R, L), in place, and return what stood there: (M,).
+def hide(
+    ids: Ids, starts: Offsets, chosen: Predictions, settings: MaskSettings, random: KeyedRandom
+) -> tuple[Ids, Ids]:
+    """Replace the chosen tokens in `ids` (T,), in place; return what stood there and what does now.
+
+    `starts`: (R,) where each instance begins in `ids`. Both results are (M,).
 
     The pieces of a word are all masked, all replaced, each by its own random token, or all kept.
     """
-    original = ids[chosen.rows, chosen.columns]
+    places = starts[chosen.rows] + chosen.columns
+    original = ids[places]
     fate = _fates(chosen, random)
     substitutes = settings.replaceable_ids[
         random.below(np.full(len(original), len(settings.replaceable_ids)))
@@ -99,8 +104,8 @@ def hide(ids: Ids, chosen: Predictions, settings: MaskSettings, random: KeyedRan
             fate < settings.mask_token_prob + settings.random_token_prob, substitutes, original
         ),
     )
-    ids[chosen.rows, chosen.columns] = hidden
-    return original
+    ids[places] = hidden
+    return original, hidden
 
 
 def _fates(chosen: Predictions, random: KeyedRandom) -> npt.NDArray[np.float64]:
