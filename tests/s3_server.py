@@ -44,14 +44,17 @@ class S3Server:
 
 
 @contextmanager
-def s3_server() -> Generator[S3Server]:
+def s3_server(**environment: str) -> Generator[S3Server]:
     """Run a server with an empty bucket; its credentials must be in the environment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ}
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
     )
     try:
         deadline = time.monotonic() + 60

@@ -31,6 +31,7 @@ from bertctl.pipeline.corpus.settings import CorpusSettings
 from bertctl.pipeline.corpus.sources import plan_sources, read_pieces
 from bertctl.pipeline.errors import BadInput
 from bertctl.pipeline.stage.engine import Site
+from bertctl.pipeline.stage.labour import Labour
 from bertctl.pipeline.stage.recipe import Recipe
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.stage.units import UnitBuilder, UnitStore
@@ -286,7 +287,7 @@ def test_a_worker_that_is_killed_loses_no_document_and_doubles_none(tmp_path):
     output.mkdir()
     files = list_inputs([str(corpus)])
     assert len(group_sources(plan_sources(files, STOP, 12_000), 12_000)) >= 10
-    site = Site(output, Recipe("toy", 1, {}, files), UnitStore(output), Silent())
+    site = Site(output, Recipe("toy", 1, {}, files), UnitStore(output), Silent(), Labour(2))
     done = pass_over(
         site,
         STOP,
@@ -294,7 +295,6 @@ def test_a_worker_that_is_killed_loses_no_document_and_doubles_none(tmp_path):
         phase="keep",
         made_from="this",
         chunk_bytes=12_000,
-        workers=2,
     )
     assert (output / "killed").exists()
     kept = [path for unit in done.pieces for path in unit.files]

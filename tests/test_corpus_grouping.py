@@ -25,6 +25,7 @@ from bertctl.pipeline.errors import BadInput
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.shard.stage import ShardRequest, shard
 from bertctl.pipeline.stage.engine import Site
+from bertctl.pipeline.stage.labour import Labour
 from bertctl.pipeline.stage.recipe import ListedInput, Recipe
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.stage.units import UnitBuilder, UnitStore
@@ -167,7 +168,7 @@ def go_over(
     output.mkdir(exist_ok=True)
     log = output / "log"
     log.write_text("")
-    site = Site(output, Recipe("toy", 1, {}, files), UnitStore(output), Silent())
+    site = Site(output, Recipe("toy", 1, {}, files), UnitStore(output), Silent(), Labour(workers))
     done = pass_over(
         site,
         corpus,
@@ -175,7 +176,6 @@ def go_over(
         phase="keep",
         made_from="this",
         chunk_bytes=chunk_bytes,
-        workers=workers,
     )
     kept = [path for unit in done.pieces for path in unit.files]
     texts = [text for path in kept for text in (output / path).read_text().split("\0")]

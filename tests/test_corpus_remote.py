@@ -166,21 +166,14 @@ def test_a_server_that_is_not_there_is_said_so(server):
     assert "network" in error.hint
 
 
-def test_denied_access_is_said_with_where_credentials_come_from(monkeypatch):
-    message = (
-        "When getting information for key 'x' in bucket 'b': AWS Error ACCESS_DENIED during "
-        "HeadObject operation: No response body. (Request ID: 12345)"
-    )
-
-    class Denying:
-        def get_file_info(self, _: object) -> list[Any]:
-            raise OSError(message)
-
-    monkeypatch.setattr(remote_files, "_connected", lambda *_: (Denying(), "b"))
-    error = refusal("s3://b/x.txt")
-    assert "ACCESS_DENIED" in error.message
-    assert "Request ID" not in error.message
-    assert "AWS_ACCESS_KEY_ID" in error.hint
+def test_denied_access_is_said_with_where_credentials_come_from():
+    with s3_server(INITIAL_NO_AUTH_ACTION_COUNT="2") as strict:  # its bucket is made freely
+        for path in ("x.txt", "folder/", "*.txt"):
+            error = refusal(strict.uri(path))
+            assert f"s3://corpora/{path.rstrip('/')}" in error.message
+            assert "ACCESS_DENIED" in error.message
+            assert "Request ID" not in error.message
+            assert "AWS_ACCESS_KEY_ID" in error.hint
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def _reason(error: Exception) -> str:
 
 
 _REMEDIES = {
-    ("ACCESS_DENIED", "FORBIDDEN", "HTTP response code 403", "credential", "OAuth", "401"): (
+    ("DENIED", "FORBIDDEN", "ACCESS_KEY", "SIGNATURE", "403", "401", "redential", "OAuth"): (
         "Give credentials that may list and read it, the way this storage's own tools take them: "
         "for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
     ),
