@@ -65,21 +65,19 @@ def choose_tokens(
     `candidates`: (R,) how many there are to choose from: all but [CLS] and each [SEP]. Floyd's
     sampling (Bentley & Floyd 1987), all instances at once.
     """
-    rows, most = len(counts), int(counts.max(initial=0))
-    chosen = np.full((rows, most), _NO_POSITION, np.uint16)
-    for turn in range(most):
+    most = int(counts.max(initial=0))
+    by_turn = np.full((most, len(counts)), _NO_POSITION, np.uint16)
+    for turn, chosen in enumerate(by_turn):
         last = candidates - counts + turn
         drawn = random.below(last + 1).astype(np.uint16)
-        taken = (chosen[:, :turn] == drawn[:, None]).any(axis=1)
-        chosen[:, turn] = np.where(taken, last, drawn)
-        chosen[counts <= turn, turn] = _NO_POSITION
+        taken = (by_turn[:turn] == drawn).any(axis=0)
+        chosen[:] = np.where(taken, last, drawn)
+        chosen[counts <= turn] = _NO_POSITION
     # Candidates are numbered without the special tokens: put [CLS] and the first [SEP] back.
-    real = chosen != _NO_POSITION
-    after_a = chosen >= (segment_a_length - 2)[:, None]
-    chosen += np.where(real, 1 + after_a, 0).astype(np.uint16)
-    chosen.sort(axis=1)
+    chosen = np.sort(by_turn.T, axis=1)
     row, slot = np.nonzero(chosen != _NO_POSITION)
-    return Predictions(row, chosen[row, slot].astype(np.int64))
+    candidate = chosen[row, slot].astype(np.int64)
+    return Predictions(row, candidate + 1 + (candidate >= segment_a_length[row] - 2))
 
 
 def hide(

@@ -8,16 +8,17 @@ have a next sentence (nothing follows A) are made up for, so that the labels sta
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..randomness import KeyedRandom
-from .segments import Pairs, draw_target, uniforms, with_short_sentences
+from .segments import SHORTEST_TARGET, Pairs, with_short_sentences
 from .settings import InstanceSettings
-from .tokens import Keys, Offsets, TokenisedDocuments
+from .tokens import Flags, Offsets, TokenisedDocuments
 
 _SPECIAL_TOKENS = 3
+_RANDOM_NEXT_PROB = 0.5
 
 
 def draw_pairs(
@@ -35,83 +36,130 @@ def draw_pairs(
     max_tokens = settings.max_seq_length - _SPECIAL_TOKENS
     documents = with_short_sentences(documents, max_tokens)
     own = len(documents) if num_documents is None else num_documents
-    rows, unpaired = _walk(documents, own, settings, random)
-    table = np.array(rows, np.int64).reshape(-1, 6)
-    starts = np.concatenate(([0], documents.sentence_ends))
-    a_first, a_stop, b_first, b_stop, a_document, b_document = table.T
-    a_start, b_start = starts[a_first], starts[b_first]
+    beginnings = _beginnings(documents, own, max_tokens, settings.short_seq_prob, random)
+    first, is_random, unpaired = _walk(beginnings)
+    offsets = np.concatenate(([0], documents.sentence_ends))
+    cut = beginnings.cut[first]
+    a_document = beginnings.document[first]
+    b_document, b_first, b_stop = a_document.copy(), cut.copy(), beginnings.next_stop[first]
+    wanted = beginnings.target[first] - (offsets[cut] - offsets[first])
+    b_document[is_random], b_first[is_random], b_stop[is_random] = _random_segments(
+        documents, offsets, a_document[is_random], wanted[is_random], random
+    )
+    a_start, b_start = offsets[first], offsets[b_first]
     a_cut, a_length, b_cut, b_length = _truncated(
-        starts[a_stop] - a_start, starts[b_stop] - b_start, max_tokens, random
+        offsets[cut] - a_start, offsets[b_stop] - b_start, max_tokens, random
     )
     return Pairs(
         a_start=a_start + a_cut,
         a_length=a_length,
         b_start=b_start + b_cut,
         b_length=b_length,
-        not_next=a_document != b_document,
+        not_next=is_random,
         document_a=documents.identities[a_document],
         document_b=documents.identities[b_document],
         unpaired=unpaired,
     )
 
 
-def _walk(
-    documents: TokenisedDocuments, own: int, settings: InstanceSettings, random: KeyedRandom
-) -> tuple[list[tuple[int, int, int, int, int, int]], int]:
-    """Return (A's first and last sentence, B's, their documents) for each pair.
+@dataclass(frozen=True)
+class _Beginnings:
+    """What an instance would be that begins at each of S sentences: all (S,).
 
-    One step of plain Python an instance, over sentence offsets: tokens are never touched here.
+    `document`: which one the sentence is of; `end`: where that ends; `target`: how many tokens the
+    instance aims at; `wants_random`: the coin; `cut`: where A ends; `next_stop`: where a B that
+    follows A ends. Places are sentences.
     """
-    uniform = uniforms(random)
-    max_tokens = settings.max_seq_length - _SPECIAL_TOKENS
-    short_seq_prob = settings.short_seq_prob
-    offsets = [0, *documents.sentence_ends.tolist()]
-    ends = [0, *documents.document_ends.tolist()]
-    first_same, num_same = _runs(documents.identities)
-    total = len(documents)
-    rows: list[tuple[int, int, int, int, int, int]] = []
-    owed = 0
-    for document in range(own):
-        start, end = ends[document], ends[document + 1]
-        while start < end:
-            target = draw_target(uniform, max_tokens, short_seq_prob)
-            stop = bisect_left(offsets, offsets[start] + target, start + 1, end)
-            wants_random = next(uniform) < 0.5
-            if stop == start + 1 < end and not wants_random:
-                stop += 1
-            cut = stop
-            if stop > start + 1:
-                cut = start + 1 + int(next(uniform) * (stop - start - 1))
-            is_random = wants_random or cut == end
-            if is_random and not wants_random:
-                owed += 1
-            elif wants_random and owed and cut < end:
-                # An earlier pair was random for want of a next sentence: this one makes up for it.
-                owed -= 1
-                is_random = False
-                stop = max(stop, cut + 1)
-            if not is_random:
-                rows.append((start, cut, cut, stop, document, document))
-                start = stop
-                continue
-            other = int(next(uniform) * (total - num_same[document]))
-            if other >= first_same[document]:
-                other += num_same[document]
-            b_first, b_end = ends[other], ends[other + 1]
-            b_first += int(next(uniform) * (b_end - b_first))
-            wanted = target - (offsets[cut] - offsets[start])
-            b_stop = bisect_left(offsets, offsets[b_first] + wanted, b_first + 1, b_end)
-            rows.append((start, cut, b_first, b_stop, document, other))
-            start = cut
-    return rows, owed
+
+    document: Offsets
+    end: Offsets
+    target: Offsets
+    wants_random: Flags
+    cut: Offsets
+    next_stop: Offsets
 
 
-def _runs(identities: Keys) -> tuple[list[int], list[int]]:
-    """Return, for each document, where its run of equal identities begins and how long it is."""
-    _, first, run, counts = np.unique(
-        identities, return_index=True, return_inverse=True, return_counts=True
+def _beginnings(
+    documents: TokenisedDocuments,
+    own: int,
+    max_tokens: int,
+    short_seq_prob: float,
+    random: KeyedRandom,
+) -> _Beginnings:
+    """Draw everything for every sentence, whether or not an instance will begin there.
+
+    So each draw belongs to a place, and all of them are made at once.
+    """
+    sentences = np.diff(documents.document_ends, prepend=0)[:own]
+    document = np.repeat(np.arange(own), sentences)
+    end = np.repeat(documents.document_ends[:own], sentences)
+    offsets = np.concatenate(([0], documents.sentence_ends))
+    first = np.arange(len(document))
+    is_short, short, coin, place = (random.uniform(len(document)) for _ in range(4))
+    target = np.where(
+        is_short < short_seq_prob,
+        SHORTEST_TARGET + (short * (max_tokens - 1)).astype(np.int64),
+        max_tokens,
     )
-    return first[run].tolist(), counts[run].tolist()
+    stop = np.searchsorted(offsets, offsets[first] + target).clip(first + 1, end)
+    wants_random = coin < _RANDOM_NEXT_PROB
+    stop += (stop == first + 1) & (stop < end) & ~wants_random
+    several = stop - first - 1
+    cut = np.where(several > 0, first + 1 + (place * several).astype(np.int64), stop)
+    # Only where a random B is taken back for a next one may that have no sentence yet.
+    next_stop = np.maximum(stop, np.minimum(cut + 1, end))
+    return _Beginnings(document, end, target, wants_random, cut, next_stop)
+
+
+def _walk(beginnings: _Beginnings) -> tuple[Offsets, Flags, int]:
+    """Go from each instance to the next: where they begin, which B is random, and what is owed.
+
+    One step of plain Python an instance; where one document ends the next one begins.
+    """
+    cuts, next_stops = beginnings.cut.tolist(), beginnings.next_stop.tolist()
+    wants_random = beginnings.wants_random.tolist()
+    is_last = (beginnings.cut == beginnings.end).tolist()
+    firsts: list[int] = []
+    randoms: list[bool] = []
+    place = owed = 0
+    while place < len(cuts):
+        is_random = wants_random[place]
+        if is_last[place]:
+            # Nothing is left to follow A.
+            owed += not is_random
+            is_random = True
+        elif is_random and owed:
+            # An earlier pair was random for want of a next sentence: this one makes up for it.
+            owed -= 1
+            is_random = False
+        firsts.append(place)
+        randoms.append(is_random)
+        place = cuts[place] if is_random else next_stops[place]
+    return np.array(firsts, np.int64), np.array(randoms, bool), owed
+
+
+def _random_segments(
+    documents: TokenisedDocuments,
+    offsets: Offsets,
+    a_document: Offsets,
+    wanted: Offsets,
+    random: KeyedRandom,
+) -> tuple[Offsets, Offsets, Offsets]:
+    """Draw a B of about `wanted` tokens for each A from a document of another identity.
+
+    Returns the documents, and the first sentence and the end of each B.
+    """
+    _, first, run, counts = np.unique(
+        documents.identities, return_index=True, return_inverse=True, return_counts=True
+    )
+    first_same, num_same = first[run][a_document], counts[run][a_document]
+    other = random.below(len(documents) - num_same)
+    other += np.where(other >= first_same, num_same, 0)
+    ends = np.concatenate(([0], documents.document_ends))
+    end = ends[other + 1]
+    b_first = ends[other] + random.below(end - ends[other])
+    stop = np.searchsorted(offsets, offsets[b_first] + wanted).clip(b_first + 1, end)
+    return other, b_first, stop
 
 
 def _truncated(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 
 import numpy as np
 
 from ..randomness import KeyedRandom
 from .tokens import Flags, Keys, Offsets, TokenisedDocuments
 
-_SHORTEST_TARGET = 2
+SHORTEST_TARGET = 2
 _DRAWN_AT_ONCE = 1 << 16
 _LONGEST_WORD = 32
 """Pieces of a word that is kept whole where a sentence has to be cut."""
@@ -50,15 +51,14 @@ class Pairs:
 
 
 def uniforms(random: KeyedRandom) -> Iterator[float]:
-    """Yield numbers in [0, 1) without end, for a walk that takes one at a time."""
-    while True:
-        yield from random.uniform(_DRAWN_AT_ONCE).tolist()
+    """Return numbers in [0, 1) without end, for a walk that takes one at a time."""
+    return chain.from_iterable(random.uniform(_DRAWN_AT_ONCE).tolist() for _ in repeat(None))
 
 
 def draw_target(uniform: Iterator[float], longest: int, short_seq_prob: float) -> int:
     """Return how many tokens an instance aims at: mostly `longest`, now and then any number."""
     if next(uniform) < short_seq_prob:
-        return _SHORTEST_TARGET + int(next(uniform) * (longest - 1))
+        return SHORTEST_TARGET + int(next(uniform) * (longest - 1))
     return longest
 
 
