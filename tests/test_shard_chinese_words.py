@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import rjieba
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertctl.pipeline.corpus.settings import SentenceSettings
@@ -73,6 +73,7 @@ def run(corpus: Path, output: Path, *, language: str = "zh", **changes: Any) -> 
     return shard(request, output, reporter=changes.pop("reporter", Silent()))
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_knowing_the_words_changes_no_token_and_no_line(lines: list[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
@@ -83,6 +84,7 @@ def test_knowing_the_words_changes_no_token_and_no_line(lines: list[str]) -> Non
     assert len(with_words[2]) == len(ids)
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_words_of_a_line_do_not_depend_on_its_neighbours(lines: list[str]) -> None:
     together = encode_with_words(ENCODER, "".join(f"{line}\n" for line in lines))

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertctl.pipeline.randomness import KeyedRandom
@@ -98,6 +98,7 @@ def test_sentence_that_would_be_left_alone_comes_along_or_gets_company() -> None
             assert (~np.isin(cut, np.cumsum(lengths))).sum() == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=19), st.integers(0, 2**32))
 def test_only_sentence_of_a_document_is_cut_between_words(continues: list[bool], seed: int) -> None:
     flags = np.array([False, *continues])

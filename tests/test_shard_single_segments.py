@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertctl.pipeline.randomness import KeyedRandom
@@ -74,6 +74,7 @@ def test_short_segments_appear_with_their_probability() -> None:
     assert segments.a_length[:-1].min() == 2
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 90), st.booleans()), min_size=1, max_size=9),
     st.integers(2, 40),
