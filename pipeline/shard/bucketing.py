@@ -148,7 +148,12 @@ def write_bucket(task: BucketTask) -> Unit:
                 schema,
             )
         rows = {name: each.instances for name, each in figures.items()}
-        return {"figures": total_figures(figures.values()), "rows": rows, "documents": own}
+        # Counted before there are pairs, so that nobody's pairs can leave a document out unseen.
+        dealt = {
+            "documents": own,
+            "different_documents": len(np.unique(documents.identities[:own])),
+        }
+        return {"figures": {**total_figures(figures.values()), **dealt}, "rows": rows}
 
     return task.units.build(task.name, task.key, make)
 
