@@ -150,6 +150,15 @@ def test_chinese_words_depend_on_no_worker_and_no_chunk(tmp_path: Path, how: dic
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
+def test_kept_tokens_that_know_no_words_are_not_taken_for_whole_words(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus")
+    kept = {"workers": 1, "scratch": str(tmp_path / "kept")}
+    run(corpus, tmp_path / "plain", how=kept, instances={"whole_word_mask": False})
+    run(corpus, tmp_path / "words", how=kept)
+    run(corpus, tmp_path / "at-once")
+    assert bytes_of(tmp_path / "words") == bytes_of(tmp_path / "at-once")
+
+
 def test_whole_words_that_are_never_long_are_warned_about(tmp_path: Path) -> None:
     warnings: list[str] = []
 

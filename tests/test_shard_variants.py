@@ -19,7 +19,7 @@ from bertctl.pipeline.pretrain.stage import PretrainRequest, pretrain
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.shard.stage import ShardRequest, shard
 from bertctl.pipeline.stage.engine import Completion
-from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.stage.report import Reporter, Silent
 
 from .corpora import documents, write_corpus, write_vocabulary
 from .killing import bytes_of
@@ -40,7 +40,12 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def run(
-    corpus: Path, vocab: Path, output: Path, how: ShardHow | None = None, **instances: Any
+    corpus: Path,
+    vocab: Path,
+    output: Path,
+    reporter: Reporter | None = None,
+    how: ShardHow | None = None,
+    **instances: Any,
 ) -> Completion:
     request = ShardRequest(
         inputs=(str(corpus),),
@@ -48,7 +53,7 @@ def run(
         instances=replace(INSTANCES, **instances),
         how=how or ShardHow(workers=1),
     )
-    return shard(request, output, reporter=Silent())
+    return shard(request, output, reporter=reporter or Silent())
 
 
 def rows_of(output: Path, pattern: str) -> list[dict[str, Any]]:
@@ -198,6 +203,24 @@ def test_words_are_masked_whole_and_counted(
     wanted = sum(max(1, round(0.15 * len(row["input_ids"]))) for row in rows)
     assert 0.98 * wanted < figures["predictions"] <= wanted
     assert num_long > 0.2 * figures["predictions"]
+
+
+@pytest.mark.parametrize(("cap", "binds"), [(4, True), (7, False)])
+def test_cap_on_predictions_that_binds_is_warned_about(
+    corpus: Path, vocab: Path, tmp_path: Path, cap: int, binds: bool
+) -> None:
+    warnings: list[str] = []
+
+    class Recording(Silent):
+        def warn(self, text: str) -> None:
+            warnings.append(text)
+
+    output = tmp_path / "out"
+    run(corpus, vocab, output, Recording(), max_predictions_per_seq=cap, whole_word_mask=True)
+    assert max(len(row["masked_lm_ids"]) for row in rows_of(output, "*")) == cap
+    assert [warning.startswith(f"--max-predictions-per-seq {cap}") for warning in warnings] == (
+        [True] if binds else []
+    )
 
 
 def test_tokens_show_what_the_settings_say(corpus: Path, vocab: Path, tmp_path: Path) -> None:

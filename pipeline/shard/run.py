@@ -42,6 +42,7 @@ _LONG_WORDS_SHARE_TO_WARN = 0.01
 def run(site: Site, request: ShardRequest) -> Finished:
     """Tokenise the corpus, deal it into buckets, write each bucket's shards."""
     how = request.how
+    _warn_of_cap(site.reporter, request.instances)
     encoder = encoder_for(request.vocab)
     vocabulary = encoder.vocabulary
     chinese_words = needs_chinese_words(request.instances, request.sentences)
@@ -192,6 +193,17 @@ def _explain(reporter: Reporter, documents: int, one_sentence: int, next_sentenc
         f"{one_sentence:,} of {documents:,} documents ({share:.0%}) are a single sentence: "
         f"nothing follows them, so {consequence}."
     )
+
+
+def _warn_of_cap(reporter: Reporter, settings: InstanceSettings) -> None:
+    cap = settings.max_predictions_per_seq
+    wanted = round(settings.masked_lm_prob * settings.max_seq_length)
+    if cap != "auto" and cap < wanted:
+        reporter.warn(
+            f"--max-predictions-per-seq {cap} is fewer than the {wanted} predictions that "
+            f"--masked-lm-prob {settings.masked_lm_prob:g} makes of --max-seq-length "
+            f"{settings.max_seq_length}: long instances have fewer."
+        )
 
 
 def _warn_of_idle_words(reporter: Reporter, train: Mapping[str, int]) -> None:
