@@ -61,6 +61,7 @@ def test_all_vocabularies_are_measured_on_the_same_words(corpus: Path, tmp_path:
     ]
     # The same text is held out, whatever the settings; and the words as they were written there.
     assert compare(cased, done.directory) == figures
+    assert cased.manifest.statistics["held_out"] == other
 
 
 def test_asking_for_a_comparison_changes_no_byte_and_finds_the_output_up_to_date(

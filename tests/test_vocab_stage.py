@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import transformers
@@ -13,6 +14,7 @@ from bertctl.pipeline.errors import BadInput, OutputRefused
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.vocab import lesson, tables, totals
+from bertctl.pipeline.vocab import run as run_module
 from bertctl.pipeline.vocab.settings import VocabHow, VocabSettings
 from bertctl.pipeline.vocab.stage import VocabRequest, vocab
 from bertctl.pipeline.wordpiece.encode import WordPieceEncoder
@@ -227,6 +229,20 @@ def test_rounds_of_adding_up_change_no_byte(
     # The words held out are in smaller batches of rows now.
     assert one.pop("held_out.arrow") != two.pop("held_out.arrow")
     assert one == two
+
+
+def test_a_file_that_changes_after_words_were_added_up_is_counted_anew(
+    corpus: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    stopped = mock.patch.object(run_module, "choose_words", side_effect=KeyboardInterrupt)
+    with stopped, pytest.raises(KeyboardInterrupt):
+        run(corpus, out)
+    assert "training-0-00000" in committed_units(out)
+    (corpus / "0.txt").write_text("Zebras zigzag. " * 99)
+    run(corpus, out)
+    run(corpus, tmp_path / "fresh")
+    assert bytes_of(out) == bytes_of(tmp_path / "fresh")
 
 
 def test_killed_while_it_adds_up_it_continues_to_the_same_bytes(tmp_path: Path) -> None:
