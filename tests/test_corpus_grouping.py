@@ -221,33 +221,35 @@ def test_a_fault_among_many_files_names_its_own_and_only_its_group_is_made_again
     assert texts == fresh
 
 
-def test_a_corpus_that_grows_before_its_shards_are_written_keeps_what_was_tokenised(
-    tmp_path, monkeypatch
-):
+@pytest.mark.parametrize("when", ["before its shards are written", "afterwards, with --scratch"])
+def test_of_a_corpus_that_grows_only_the_group_of_the_new_file_is_read(tmp_path, monkeypatch, when):
     folder = tmp_path / "corpus"
     folder.mkdir()
     for number, text in enumerate(documents(70, seed=3)):
         (folder / f"{number}.txt").write_text(text)
-    output = tmp_path / "out"
+    scratch = str(tmp_path / "scratch") if "scratch" in when else None
 
-    def run(target: Path, chunk_megabytes: float) -> None:
+    def run(output: Path, chunk_megabytes: float, scratch: str | None) -> None:
         request = ShardRequest(
             inputs=(str(folder),),
             vocab=write_vocabulary(tmp_path / "vocab.txt"),
             instances=InstanceSettings(max_seq_length=40, num_shards=2, dupe_factor=2),
-            how=ShardHow(workers=1, chunk_megabytes=chunk_megabytes),
+            how=ShardHow(workers=1, chunk_megabytes=chunk_megabytes, scratch=scratch),
         )
-        shard(request, target, reporter=Silent())
+        shard(request, output, reporter=Silent())
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr("bertctl.pipeline.shard.run.write_bucket", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(output, 0.1)
-    before = committed_units(output)
-    assert len(before) > 12
+    if scratch is None:
+        with monkeypatch.context() as patch:
+            patch.setattr("bertctl.pipeline.shard.run.write_bucket", stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path / "out", 0.1, scratch)
+        assert len(committed_units(tmp_path / "out")) > 12
+    else:
+        run(tmp_path / "first", 0.1, scratch)
+        assert len(committed_units(tmp_path / "scratch")) > 12
     more = folder / "more.txt"
     more.write_text("\n\n".join(documents(3, seed=4)))
     opened: list[str] = []
@@ -259,11 +261,11 @@ def test_a_corpus_that_grows_before_its_shards_are_written_keeps_what_was_tokeni
 
     with monkeypatch.context() as patch:
         patch.setattr(grouping, "read_pieces", recorded)
-        run(output, 0.1)
+        run(tmp_path / "out", 0.1, scratch)
     assert str(more) in opened
     assert len(opened) < 15
-    run(tmp_path / "whole", 8)
-    assert bytes_of(output) == bytes_of(tmp_path / "whole")
+    run(tmp_path / "whole", 8, None)
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
 
 
 def test_ten_thousand_tiny_files_give_the_shards_of_one_file(tmp_path):

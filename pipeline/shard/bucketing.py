@@ -198,5 +198,5 @@ def _num_shards(wanted: int | str, text_bytes: float, documents: int) -> int:
         return wanted
     by_size = -(-int(text_bytes) // BUCKET_TEXT_BYTES)
     # Books, or parts of a longer document, would fill the memory before there are so many of them.
-    by_memory = -(-int(text_bytes) // (BUCKET_TEXT_BYTES * 3 // 2))
+    by_memory = -(-int(text_bytes) // (BUCKET_TEXT_BYTES * 5 // 4))
     return min(max(by_memory, min(by_size, documents // _FEWEST_DOCUMENTS), 1), documents)
