@@ -452,3 +452,16 @@ def test_pieces_made_before_bad_input_stand_when_it_is_skipped_instead(
     assert bytes_of(output) == bytes_of(tmp_path / "at-once")
     with pytest.raises(OutputRefused, match=r"--on-bad-input: skip → stop"):
         run(corpus, vocab, output, corpus=stop)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_shards_never_replace_their_vocabulary_or_corpus(
+    corpus: Path, vocab: Path, tmp_path: Path, force: bool
+) -> None:
+    made = tmp_path / "made"
+    learn(VocabRequest((str(corpus),), VocabSettings(vocab_size=200)), made, reporter=Silent())
+    before = bytes_of(made)
+    for inputs, words in ((corpus, made), (made / "vocab.txt", vocab)):
+        with pytest.raises(OutputRefused, match="which this command reads"):
+            run(inputs, words, made, force=force)
+    assert bytes_of(made) == before

@@ -201,6 +201,90 @@ def test_output_that_can_not_be_made_is_refused_with_the_reason(
         run_toy(corpus, output)
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_output_that_holds_what_is_read_is_never_touched(
+    corpus: Path, tmp_path: Path, force: bool
+) -> None:
+    made = tmp_path / "made"
+    run_toy(corpus, made)
+    (link := tmp_path / "link").symlink_to(made)
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    for output, reads in ((made, made), (made, link), (link, made), (made, made / "bucket-0.txt")):
+        with pytest.raises(OutputRefused, match="which this command reads"):
+            run_toy(corpus, output, force=force, reads=[reads], size=4)
+    with pytest.raises(OutputRefused, match="which this command reads"):
+        run_toy(made, made, force=force)
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["../victim/*", "../victim/mine.txt", "{tmp}/victim/mine.txt"])
+@pytest.mark.parametrize("file", ["recipe.json", "manifest.json"])
+def test_force_removes_nothing_elsewhere_whatever_the_directory_says(
+    corpus: Path, tmp_path: Path, name: str, file: str
+) -> None:
+    output, victim = tmp_path / "out", tmp_path / "victim" / "mine.txt"
+    run_toy(corpus, output)
+    victim.parent.mkdir()
+    victim.write_text("mine")
+    content = json.loads((output / file).read_text())
+    name = name.format(tmp=tmp_path)
+    if file == "recipe.json":
+        content["owns"] = [name]
+    else:
+        content["files"][name] = {"size": 4, "sha256": "0"}
+    (output / file).write_text(json.dumps(content))
+    with pytest.raises(OutputRefused, match="which is elsewhere"):
+        run_toy(corpus, output, force=True, size=4)
+    assert victim.read_text() == "mine"
+
+
+def test_force_removes_nothing_behind_a_link(corpus: Path, tmp_path: Path) -> None:
+    output, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    run_toy(corpus, output)
+    elsewhere.mkdir()
+    (elsewhere / "bucket-9.txt").write_text("mine")
+    (output / "sub").symlink_to(elsewhere)
+    recipe = json.loads((output / "recipe.json").read_text())
+    recipe["owns"] = ["sub/bucket-*.txt"]
+    (output / "recipe.json").write_text(json.dumps(recipe))
+    run_toy(corpus, output, force=True, size=4)
+    assert (elsewhere / "bucket-9.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("manifest.json", {"files": [1]}),
+        ("manifest.json", {"files": {"a": 5}}),
+        ("manifest.json", {"statistics": 5}),
+        ("manifest.json", {"recipe": {"kind": "bertctl recipe", "what": 5}}),
+        ("recipe.json", {"what": 5}),
+        ("recipe.json", {"inputs": 5}),
+        ("recipe.json", {"owns": None}),
+    ],
+)
+def test_record_that_is_not_as_it_was_written_is_no_record(
+    corpus: Path, tmp_path: Path, file: str, changes: dict[str, object]
+) -> None:
+    output = tmp_path / "out"
+    run_toy(corpus, output)
+    content = json.loads((output / file).read_text())
+    (output / file).write_text(json.dumps({**content, **changes}))
+    if file == "manifest.json":
+        with pytest.raises(BadInput, match="isn't finished"):
+            open_earlier(output, "toy")
+    # The other record still says whose the directory is.
+    done = run_toy(corpus, output)
+    assert done.was_up_to_date == (file == "recipe.json")
+    open_earlier(output, "toy")
+
+
+def test_output_of_another_format_is_refused(corpus: Path, tmp_path: Path) -> None:
+    run_toy(corpus, tmp_path / "out")
+    with pytest.raises(BadInput, match="is of format 1; this bertctl reads format 2"):
+        open_earlier(tmp_path / "out", "toy", format_version=2)
+
+
 def test_full_disk_is_named(tmp_path: Path) -> None:
     def fill(_: UnitBuilder) -> dict[str, int]:
         raise OSError(errno.ENOSPC, "a library's words")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,6 +106,7 @@ def run_toy(
     share: Share | None = None,
     delay: float = 0.0,
     force: bool = False,
+    reads: Sequence[Path] = (),
     reporter: Reporter | None = None,
     numerics: Mapping[str, Any] | None = None,
     **what: Any,
@@ -119,6 +120,7 @@ def run_toy(
         read_contents=lambda files: {
             each.path: fingerprint_of(sorted(Path(each.path).read_text().split())) for each in files
         },
+        reads=reads,
         labour=Labour(workers, share=share),
         force=force,
     )

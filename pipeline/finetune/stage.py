@@ -97,7 +97,9 @@ def finetune(
         owns=_OWNS,
     )
     work = partial(_work, request=request, material=material)
-    return complete(recipe, output, work, reporter=reporter, force=force)
+    sources = (start.directory, request.vocab)
+    reads = [*request.files.values(), *(each for each in sources if each is not None)]
+    return complete(recipe, output, work, reporter=reporter, reads=reads, force=force)
 
 
 def _material(request: FinetuneRequest) -> Material:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...model.config import SIZES, BertConfig
 from ..errors import BadInput
+from ..shard.settings import FORMAT_VERSION as SHARD_FORMAT_VERSION
 from ..stage.earlier import EarlierStage, open_earlier
 from ..stage.engine import Completion, Finished, Site, complete
 from ..stage.recipe import Recipe, resolved
@@ -61,7 +62,7 @@ def pretrain(
             "How long to train isn't said, or said twice: expected either --steps or --epochs.",
             hint="BERT was trained for about 40 epochs: --epochs 40.",
         )
-    shards = open_earlier(request.shards, "shard")
+    shards = open_earlier(request.shards, "shard", format_version=SHARD_FORMAT_VERSION)
     if shards.manifest.recipe.what["next_sentence"] == "none":
         raise BadInput(
             f"{request.shards} was made with --next-sentence none; expected sentence pairs, from "
@@ -90,7 +91,7 @@ def pretrain(
         owns=_OWNS,
     )
     work = partial(_work, request=request, shards=shards, config=config)
-    return complete(recipe, output, work, reporter=reporter, force=force)
+    return complete(recipe, output, work, reporter=reporter, reads=[request.shards], force=force)
 
 
 def config_of(request: PretrainRequest, *, vocab_size: int, pad_token_id: int = 0) -> BertConfig:

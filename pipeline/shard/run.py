@@ -22,8 +22,8 @@ from ..wordpiece.vocabulary import Vocabulary
 from .bucketing import BucketTask, Plan, plan_buckets, write_bucket
 from .instances import SpecialIds
 from .masking import MaskSettings
-from .settings import InstanceSettings, needs_chinese_words
-from .stage import FORMAT_VERSION, STAGE, ShardRequest
+from .settings import FORMAT_VERSION, InstanceSettings, needs_chinese_words
+from .stage import STAGE, ShardRequest
 from .tokenising import Tokenise, encoder_for
 
 _COUNTED = (

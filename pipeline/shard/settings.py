@@ -16,6 +16,9 @@ _ROUNDING = 1e-9
 """0.7 and 0.3 make 1, whatever their binary fractions do."""
 
 
+FORMAT_VERSION = 1
+
+
 @dataclass(frozen=True)
 class InstanceSettings:
     """*What*: how documents become masked instances (Devlin et al. 2018, section 3.1, A.2)."""

@@ -19,6 +19,7 @@ from ..vocab.opening import open_vocabulary
 from ..wordpiece.files import TOKENIZER_FILES
 from ..wordpiece.vocabulary import Normalization
 from .settings import (
+    FORMAT_VERSION,
     InstanceSettings,
     ShardHow,
     check_instance_settings,
@@ -26,7 +27,6 @@ from .settings import (
 )
 
 STAGE = "shard"
-FORMAT_VERSION = 1
 _NUMBER = "[0-9]" * 5
 _OWNS = (
     tuple(f"{split}-{_NUMBER}-of-{_NUMBER}.arrow" for split in ("train", "validation"))
@@ -75,7 +75,14 @@ def shard(
     work = partial(_work, request=request)
     contents = contents_reader(recipe, request.corpus)
     return complete(
-        recipe, output, work, reporter=reporter, read_contents=contents, labour=labour, force=force
+        recipe,
+        output,
+        work,
+        reporter=reporter,
+        read_contents=contents,
+        reads=[request.vocab],
+        labour=labour,
+        force=force,
     )
 
 

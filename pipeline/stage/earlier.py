@@ -49,12 +49,12 @@ class EarlierStage:
             write_json(remembered, seen)
 
 
-def open_earlier(directory: Path, stage: str) -> EarlierStage:
+def open_earlier(directory: Path, stage: str, *, format_version: int | None = None) -> EarlierStage:
     """Open the finished output of `stage`.
 
     Raises:
-        BadInput: there is no such directory, another stage made it, it isn't finished, or a file
-            is missing or has another size.
+        BadInput: there is no such directory, another stage or a version of another format made it,
+            it isn't finished, or a file is missing or has another size.
     """
     if not directory.is_dir():
         raise BadInput(
@@ -74,6 +74,12 @@ def open_earlier(directory: Path, stage: str) -> EarlierStage:
         raise BadInput(
             f"{directory} was made by `bertctl {manifest.recipe.stage}`; expected one made by "
             f"`bertctl {stage}`."
+        )
+    version = manifest.recipe.format_version
+    if format_version is not None and version != format_version:
+        raise BadInput(
+            f"{directory} is of format {version}; this bertctl reads format {format_version}.",
+            hint=f"Make it again with this version: bertctl {stage} … --force",
         )
     if fault := manifest.missing_or_resized(directory):
         raise BadInput(

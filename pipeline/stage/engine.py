@@ -6,19 +6,25 @@ what it `Finished`. Everything about idempotence is here.
 
 from __future__ import annotations
 
-import errno
 import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputRefused
-from .files import FileRecord, read_json, write_json
+from .files import FileRecord, write_json
 from .labour import Labour
 from .lock import LOCK, locked
 from .manifest import MANIFEST, RECIPE, Manifest
+from .ownership import (
+    recipe_at,
+    refuse_foreign,
+    refuse_own_source,
+    refused_if_unusable,
+    remove_ours,
+)
 from .recipe import Difference, ListedInput, Recipe
 from .report import Reporter
 from .units import WORK, UnitStore, unshared
@@ -73,26 +79,29 @@ def complete(
     *,
     reporter: Reporter,
     read_contents: ContentReader | None = None,
+    reads: Sequence[Path] = (),
     labour: Labour = _ALONE,
     force: bool = False,
 ) -> Completion:
     """Bring `directory` to the state that `recipe` describes, doing only what is missing.
 
     `read_contents` digests input files again: it is asked only where a finished output's listing
-    no longer matches, to tell a moved or touched corpus from a changed one.
+    no longer matches, to tell a moved or touched corpus from a changed one. `reads` are the files
+    and directories that the work reads beside the recipe's inputs.
 
     Raises:
         ShareDone: `labour` is a share of the work, and others haven't done theirs yet.
         OutputRefused: the directory isn't ours, is in use, was made by another recipe, or a
             finished file is missing; `force` makes it anew unless it isn't ours.
     """
-    with _refused_if_unusable(directory):
-        _refuse_foreign(directory)
+    with refused_if_unusable(directory):
+        refuse_foreign(directory)
+        refuse_own_source(directory, [*reads, *recipe.local_inputs])
     if not force and (manifest := _up_to_date(directory, recipe, read_contents)):
         _sweep(directory)
         return Completion(directory, manifest, was_up_to_date=True)
     with ExitStack() as holding:
-        with _refused_if_unusable(directory):
+        with refused_if_unusable(directory):
             directory.mkdir(parents=True, exist_ok=True)
             holding.enter_context(locked(directory, share=labour.share))
         if force and _stands_in_the_way(directory, recipe):
@@ -121,7 +130,7 @@ def complete(
 
 def _stands_in_the_way(directory: Path, recipe: Recipe) -> bool:
     """Whether something finished or of another recipe is there: what is merely begun goes on."""
-    begun = _recipe_at(directory)
+    begun = recipe_at(directory)
     return begun is None or bool(_hindrances(begun, recipe)) or (directory / MANIFEST).exists()
 
 
@@ -129,68 +138,6 @@ def _hindrances(begun: Recipe, recipe: Recipe) -> list[Difference]:
     """List why what was begun can't be finished by `recipe`."""
     mends = begun.mends(recipe)
     return [each for each in begun.differences(recipe) if each not in mends]
-
-
-def remove_ours(directory: Path) -> None:
-    """Remove the files that the directory's own recipe or manifest names, and nothing else."""
-    manifest = Manifest.read(directory)
-    recipe = _recipe_at(directory) or (manifest and manifest.recipe)
-    if recipe is None:
-        return
-    # The manifest goes first: from here on the directory no longer claims to be complete.
-    (directory / MANIFEST).unlink(missing_ok=True)
-    named = {directory / name for name in (manifest.files if manifest else ())}
-    named.update(path for pattern in recipe.owns for path in directory.glob(pattern))
-    for path in named:
-        if path.is_file() or path.is_symlink():
-            path.unlink()
-    shutil.rmtree(directory / WORK, ignore_errors=True)
-    for path in sorted({path.parent for path in named}, reverse=True):
-        while path != directory and path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-            path = path.parent
-    (directory / RECIPE).unlink(missing_ok=True)
-
-
-def _recipe_at(directory: Path) -> Recipe | None:
-    return Recipe.from_json(read_json(directory / RECIPE))
-
-
-@contextmanager
-def _refused_if_unusable(directory: Path) -> Generator[None]:
-    """Tell a user's mistake, such as a dangling link, from a disk that is full."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise
-        raise OutputRefused(
-            f"--output {directory} can't be used: {error.filename}: {error.strerror}.",
-            hint="Give a directory that can be made and written to.",
-        ) from error
-
-
-def _refuse_foreign(directory: Path) -> None:
-    if directory.is_symlink():
-        directory.stat()  # a link to nowhere, or to itself, says so
-    if directory.exists() and not directory.is_dir():
-        raise OutputRefused(f"--output {directory} is a file; expected a directory.")
-    if not directory.is_dir() or _recipe_at(directory) or Manifest.read(directory):
-        return
-    others = [path.name for path in directory.iterdir() if not _is_first_trace(path)]
-    if others:
-        raise OutputRefused(
-            f"--output {directory} holds {sorted(others)[0]!r} and no recipe.json of bertctl's: it "
-            "isn't ours to write to.",
-            hint="Give a new or an empty directory. --force doesn't change this.",
-        )
-
-
-def _is_first_trace(path: Path) -> bool:
-    """Whether a run that was killed before its recipe stood has left this."""
-    return path.name.startswith(LOCK) or (
-        path.name == WORK and path.is_dir() and {each.name for each in path.iterdir()} <= {"aside"}
-    )
 
 
 def _begin(directory: Path, recipe: Recipe, *, alone: bool) -> None:
@@ -244,7 +191,7 @@ def _describe(listed: ListedInput) -> str:
 
 
 def _continue_or_refuse(directory: Path, recipe: Recipe, reporter: Reporter) -> None:
-    begun = _recipe_at(directory)
+    begun = recipe_at(directory)
     if begun is None:
         return
     _refuse_differences(directory, _hindrances(begun, recipe))
@@ -271,7 +218,7 @@ def _refuse_differences(directory: Path, differences: Sequence[Difference]) -> N
 
 
 def _sweep(directory: Path) -> None:
-    """Remove the work of a run that was killed between its manifest and its end."""
-    if (directory / WORK).is_dir():
+    """Remove the traces of a run that was killed between its manifest and its end."""
+    if (directory / WORK).is_dir() or (directory / LOCK).exists():
         with locked(directory):
             shutil.rmtree(directory / WORK, ignore_errors=True)

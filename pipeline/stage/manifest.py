@@ -73,10 +73,10 @@ class Manifest:
         try:
             return cls(
                 recipe=recipe,
-                content=value["content"],
-                contents=value["contents"],
+                content=str(value["content"]),
+                contents=dict(value["contents"]),
                 files={name: FileRecord(**each) for name, each in value["files"].items()},
-                statistics=value["statistics"],
+                statistics=dict(value["statistics"]),
             )
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .files import canonical_json, fingerprint_of
@@ -57,6 +58,11 @@ class Recipe:
     owns: tuple[str, ...] = ()
     mendable: tuple[str, ...] = ()
 
+    @property
+    def local_inputs(self) -> list[Path]:
+        """The input files that this machine has under a path."""
+        return [path for each in self.inputs if (path := Path(each.path)).is_absolute()]
+
     def fingerprint(self, content: str) -> str:
         """Return the identity of the output; `content` stands for the inputs' content.
 
@@ -99,8 +105,10 @@ class Recipe:
             fields["inputs"] = tuple(ListedInput(**each) for each in value["inputs"])
             for name in ("owns", "mendable"):
                 fields[name] = tuple(value[name])
+            for name in ("what", "earlier", "numerics"):
+                fields[name] = dict(value[name])
             return cls(**fields)
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
 
