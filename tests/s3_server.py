@@ -25,6 +25,7 @@ CREDENTIALS = {
 @dataclass(frozen=True)
 class S3Server:
     port: int
+    process: subprocess.Popen[bytes]
 
     def uri(self, path: str = "", *, bucket: str = BUCKET) -> str:
         options = f"endpoint_override=127.0.0.1:{self.port}&scheme=http&region=us-east-1"
@@ -66,7 +67,7 @@ def s3_server(**environment: str) -> Generator[S3Server]:
                 assert process.poll() is None, "moto_server ended"
                 assert time.monotonic() < deadline, "moto_server doesn't answer"
                 time.sleep(0.02)
-        server = S3Server(port)
+        server = S3Server(port, process)
         server.file_system.create_dir(BUCKET)
         yield server
     finally:

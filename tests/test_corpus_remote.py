@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
@@ -24,11 +25,12 @@ from bertctl.pipeline.errors import BadInput, WorkFailed
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.shard.stage import ShardRequest, shard
 from bertctl.pipeline.stage.engine import Completion
+from bertctl.pipeline.stage.recipe import Recipe
 from bertctl.pipeline.stage.report import Silent
 
 from .corpora import documents, write_corpus, write_vocabulary
 from .corpus_files import PACKERS, documents_in, read_all
-from .killing import bytes_of
+from .killing import bytes_of, committed_units, kill_when
 from .s3_server import CREDENTIALS, S3Server, s3_server
 
 
@@ -110,9 +112,7 @@ def test_prefixes_globs_and_files_are_found_as_on_a_disk(server):
         server.put(f"list/{name}", b"text\n")
     for name in [".hidden.txt", ".git/e.txt", "README.md", "f.parquet.gz", "out/vocab.txt"]:
         server.put(f"list/{name}", b"other")
-    recipe = {"kind": "bertctl recipe", "stage": "vocab", "format_version": 1, "what": {}}
-    recipe.update({"inputs": [], "owns": [], "mendable": []})
-    server.put("list/out/recipe.json", json.dumps(recipe).encode())
+    server.put("list/out/recipe.json", json.dumps(Recipe("vocab", 1, {}).as_json()).encode())
     read = [
         f"list/{each}"
         for each in ["a b%20c.jsonl.gz", "b.txt", "deep/d[1].ndjson", "deep/er/c.TXT"]
@@ -271,6 +271,30 @@ def test_a_network_that_fails_is_no_fault_of_the_input_and_nothing_is_skipped(
         list(pieces)
     assert error.value.exit_code == 1
     assert "again" in error.value.hint
+
+
+def test_a_server_that_goes_away_ends_the_command_with_1_and_keeps_what_is_finished(tmp_path):
+    corpus = write_corpus(tmp_path / "corpus", files=60)
+    output = tmp_path / "out"
+    with s3_server() as brittle:
+        brittle.put_all(corpus, "corpus")
+        command = [sys.executable, "-m", "bertctl", "vocab", brittle.uri("corpus")]
+        command += ["-o", str(output), "--workers", "1", "--chunk-megabytes", "0.01"]
+
+        def reached() -> bool:
+            if len(committed_units(output)) < 3:
+                return False
+            brittle.process.kill()
+            return True
+
+        # Whoever asks it whether the time has come ends the server; nobody signals the command.
+        done = kill_when(command, reached, signal.SIGCONT)
+    assert done.returncode == 1, done.stderr
+    assert "Error: s3://corpora/corpus/" in done.stderr
+    assert "run the same command again" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(committed_units(output)) >= 3
+    assert not (output / "manifest.json").exists()
 
 
 def test_the_command_says_it_in_two_lines_and_ends_with_2(tmp_path, server):

@@ -47,11 +47,21 @@ def list_remote(named: str) -> list[ListedInput]:
 
 
 def open_remote(path: str) -> RemoteFile:
-    """Open a file by its URI; raise `BadInput` where that can't be done."""
+    """Open a listed file by its URI.
+
+    Raises:
+        BadInput: it is gone, or may not be read.
+        WorkFailed: the network that was there for the listing fails.
+    """
     uri = parse_uri(path)
-    with _refusing(path):
-        system, base = _file_system(uri)
-        return RemoteFile(system, _join(base, uri.path), name=path)
+    try:
+        with _refusing(path):
+            system, base = _file_system(uri)
+            return RemoteFile(system, _join(base, uri.path), name=path)
+    except BadInput as error:
+        if error.hint == _CONNECT:
+            raise WorkFailed(error.message, hint=_RETRY) from error
+        raise
 
 
 class RemoteFile:
@@ -204,15 +214,23 @@ def _reason(error: Exception) -> str:
     return text.split("\n")[0].split(" (Request ID")[0].rstrip(". ")
 
 
+_CONNECT = "Check the network, and endpoint_override, scheme and region in the URI."
 _REMEDIES = {
-    ("DENIED", "FORBIDDEN", "ACCESS_KEY", "SIGNATURE", "403", "401", "redential", "OAuth"): (
+    (
+        "DENIED",
+        "FORBIDDEN",
+        "ACCESS_KEY",
+        "SIGNATURE",
+        "401 Client",
+        "403 Client",
+        "redential",
+        "OAuth",
+    ): (
         "Give credentials that may list and read it, the way this storage's own tools take them: "
         "for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
     ),
     ("NO_SUCH_BUCKET", "NOT_FOUND", "not found", "not exist", "No such"): "Check the spelling.",
-    ("NETWORK", "connect", "resolve", "Name or service"): (
-        "Check the network, and endpoint_override, scheme and region in the URI."
-    ),
+    ("NETWORK", "UNAVAILABLE", "connect", "resolve", "imed out", "Name or service"): _CONNECT,
     ("Unrecognized filesystem", "query parameter", "URI"): (
         "Arrow reads s3://, gs://, abfss:// and hf://, each with options of its own after a "
         "question mark."
