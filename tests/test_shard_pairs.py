@@ -13,6 +13,7 @@ from bertctl.pipeline.shard.tokens import (
     documents_in,
     gathered,
     open_tokenised,
+    rows_between,
 )
 
 from .shard_files import document_of, make_documents
@@ -150,10 +151,9 @@ def test_tokenised_documents_come_back_from_their_file_by_ranges_of_keys(tmp_pat
     bounds = [0, 2**62, 2**63, 2**63 + 2**62, 2**64]
     split = Split(int(np.sort(documents.validation_keys(5))[9]) + 1)
     found = [
-        documents_in(
-            batch, first_key=first, last_key=last - 1, chosen=split.is_held_out(batch) == held_out
-        )
+        documents_in(rows, split.is_held_out(rows) == held_out)
         for first, last in pairwise(bounds)
+        for rows in (rows_between(batch, first, last - 1),)
         for held_out in (False, True)
     ]
     assert sum(len(each) for each in found[1::2]) == 10

@@ -465,3 +465,14 @@ def test_shards_never_replace_their_vocabulary_or_corpus(
         with pytest.raises(OutputRefused, match="which this command reads"):
             run(inputs, words, made, force=force)
     assert bytes_of(made) == before
+
+
+def test_text_that_is_nothing_to_the_vocabulary_is_warned_about(
+    vocab: Path, tmp_path: Path
+) -> None:
+    corpus, said = write_corpus(tmp_path / "corpus", files=2), Recording()
+    run(corpus, vocab, tmp_path / "known", reporter=said)
+    assert not any("not in the vocabulary" in each for each in said.warnings)
+    (corpus / "more.txt").write_text("ДОМ СТОИТ. ОН СТАР.\n" * 200)
+    run(corpus, vocab, tmp_path / "unknown", reporter=said)
+    assert any("not in the vocabulary" in each for each in said.warnings)

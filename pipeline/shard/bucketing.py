@@ -27,6 +27,7 @@ from .tokens import (
     documents_in,
     gathered,
     open_tokenised,
+    rows_between,
 )
 
 BUCKET_TEXT_BYTES = 32 << 20
@@ -108,8 +109,8 @@ def plan_buckets(
     training = census(pieces, split, held_out=False)
     if training.different < fewest:
         raise BadInput(
-            f"The corpus has {documents:,} usable document(s), all alike; a random B must come "
-            "from a different document, so at least two are needed.",
+            f"The corpus has {documents:,} usable documents that are all alike, or only one; a "
+            "random B must come from a different document, so at least two are needed.",
             hint="Documents end at a blank line; give --documents line or file if yours don't, or "
             "do without random pairs: --next-sentence order or none.",
         )
@@ -185,11 +186,10 @@ def _bucket(task: BucketTask, number: int) -> TokenisedDocuments:
     bounds = [each * _KEYS // task.of for each in (number, number + 1)]
     parts: list[TokenisedDocuments] = []
     for path in task.pieces:
-        piece = open_tokenised(path)
-        chosen = task.plan.split.is_held_out(piece) == task.held_out
-        parts.append(
-            documents_in(piece, first_key=bounds[0], last_key=bounds[1] - 1, chosen=chosen)
-        )
+        rows = rows_between(open_tokenised(path), bounds[0], bounds[1] - 1)
+        if rows.num_rows or not parts:
+            chosen = task.plan.split.is_held_out(rows) == task.held_out
+            parts.append(documents_in(rows, chosen))
     return gathered(parts)
 
 

@@ -36,6 +36,7 @@ _COUNTED = (
     "num_skipped",
 )
 _ONE_SENTENCE_SHARE_TO_WARN = 0.2
+_UNKNOWN_SHARE_TO_WARN = 0.1
 _LONG_WORDS_SHARE_TO_WARN = 0.01
 
 
@@ -63,6 +64,7 @@ def run(site: Site, request: ShardRequest) -> Finished:
         kept_in=None if how.scratch is None else Path(how.scratch),
     )
     totals = {name: corpus.total(name) for name in _COUNTED}
+    _warn_of_unknown(site.reporter, totals["unknown"] / max(totals["tokens"], 1))
     _explain(
         site.reporter,
         totals["documents"],
@@ -193,6 +195,13 @@ def _explain(reporter: Reporter, documents: int, one_sentence: int, next_sentenc
         f"{one_sentence:,} of {documents:,} documents ({share:.0%}) are a single sentence: "
         f"nothing follows them, so {consequence}."
     )
+
+
+def _warn_of_unknown(reporter: Reporter, share: float) -> None:
+    if share > _UNKNOWN_SHARE_TO_WARN:
+        reporter.warn(
+            f"{share:.0%} of the tokens are not in the vocabulary. Is it one for this language?"
+        )
 
 
 def _warn_of_cap(reporter: Reporter, settings: InstanceSettings) -> None:

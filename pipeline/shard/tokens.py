@@ -120,17 +120,16 @@ def open_tokenised(path: Path) -> pa.RecordBatch:
     return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
 
 
-def documents_in(
-    batch: pa.RecordBatch, *, first_key: int, last_key: int, chosen: npt.NDArray[np.bool_]
-) -> TokenisedDocuments:
-    """Return the chosen documents among those with a bucket key in [first_key, last_key].
-
-    `chosen`: (rows of the batch,).
-    """
+def rows_between(batch: pa.RecordBatch, first_key: int, last_key: int) -> pa.RecordBatch:
+    """Return the rows with a bucket key in [first_key, last_key], found without reading others."""
     keys = batch["bucket_key"].to_numpy()
     start = int(np.searchsorted(keys, np.uint64(first_key), "left"))
     stop = int(np.searchsorted(keys, np.uint64(last_key), "right"))
-    rows = batch.slice(start, stop - start)
+    return batch.slice(start, stop - start)
+
+
+def documents_in(rows: pa.RecordBatch, chosen: npt.NDArray[np.bool_]) -> TokenisedDocuments:
+    """Return the documents of the chosen rows; `chosen`: (rows,)."""
     documents = rows["sentences"]
     document_offsets = documents.offsets.to_numpy().astype(np.int64)
     sentences = documents.values
@@ -146,8 +145,7 @@ def documents_in(
         digests=rows["digest"].to_numpy(),
         continues=_flags(rows["continues"]) if "continues" in rows.schema.names else None,
     )
-    here = chosen[start:stop]
-    return found if here.all() else found.reordered(np.flatnonzero(here))
+    return found if chosen.all() else found.reordered(np.flatnonzero(chosen))
 
 
 def gathered(parts: list[TokenisedDocuments]) -> TokenisedDocuments:
