@@ -17,6 +17,7 @@ from ..pipeline.stage.engine import Completion
 from ..pipeline.stage.report import Progress
 
 if TYPE_CHECKING:
+    from rich.console import Console as Terminal
     from tqdm import tqdm
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -95,7 +96,7 @@ class Console:
         elif done.was_up_to_date and not asked_for:
             click.echo(f"{done.directory} is up to date.")
         else:
-            self._table(str(done.directory), rows(done))
+            self.table(str(done.directory), rows(done))
 
     def stopped(self, stopped: Stopped) -> None:
         """Say that work ended before its end, as somebody asked."""
@@ -103,18 +104,36 @@ class Console:
             click.echo(json.dumps({"stopped": stopped.message}))
         self._say(f"{stopped.message} The same command continues.")
 
-    def _table(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        from rich.console import Console as Terminal
+    def table(
+        self, title: str, rows: Sequence[Sequence[str]], *, heading: Sequence[str] = ()
+    ) -> None:
+        """Print rows of as many cells each: names to the left, what is said of them to the right.
+
+        `heading` names the columns.
+        """
         from rich.table import Table
 
         table = Table(
-            title=title, title_justify="left", show_header=False, box=None, pad_edge=False
+            title=title,
+            title_justify="left",
+            show_header=bool(heading),
+            box=None,
+            pad_edge=False,
         )
-        table.add_column(no_wrap=True)
-        table.add_column(justify="right", overflow="fold")
+        columns = len(heading or rows[0])
+        names = iter(heading or [""] * columns)
+        table.add_column(next(names), no_wrap=columns == 2, overflow="fold")
+        for name in names:
+            table.add_column(name, justify="right", overflow="fold")
         for row in rows:
             table.add_row(*row)
-        Terminal(no_color=self._colour is False or None, highlight=False).print(table)
+        self.terminal().print(table)
+
+    def terminal(self) -> Terminal:
+        """Return what writes styled text to stdout, without the style where nobody sees it."""
+        from rich.console import Console as Terminal
+
+        return Terminal(no_color=self._colour is False or None, highlight=False)
 
     def _say(self, text: str) -> None:
         if self._bars:

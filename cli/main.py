@@ -18,23 +18,27 @@ from bertctl import __version__
 from ..pipeline.errors import BertctlError, ShareDone
 
 # Name → one line of help. A command's module is imported when it is called, never to list it.
-COMMANDS = {
+STAGES = {
     "vocab": "Learn a WordPiece vocabulary from raw text.",
     "shard": "Turn raw text into Arrow shards of masked sentence pairs.",
     "pretrain": "Train an encoder on shards.",
     "finetune": "Fit an encoder to a labelled file.",
 }
+TOOLS = {
+    "verify": "Prove from its files that a directory is what it says.",
+}
+COMMANDS = {**STAGES, **TOOLS}
 
 
 class Terminated(BaseException):
     """SIGTERM came: stop as Ctrl-C does."""
 
 
-class Stages(click.Group):
-    """The stages in the order they are run, each loaded when it is called."""
+class Commands(click.Group):
+    """The stages in the order they are run, then the tools, each loaded when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the pipeline."""
+        """Return the names in the order of the pipeline, tools last."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -44,9 +48,10 @@ class Stages(click.Group):
         return importlib.import_module(f".{cmd_name}", __package__).command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of stages without importing any."""
-        with formatter.section("Stages, in order"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write the list of commands without importing any."""
+        for title, commands in (("Stages, in order", STAGES), ("Looking and checking", TOOLS)):
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()), col_max=10)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -61,7 +66,7 @@ class Stages(click.Group):
 
 
 @click.group(
-    cls=Stages,
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Every command is safe to repeat: it continues what was stopped and leaves what is done."
     " `bertctl COMMAND --help` shows each with examples.",
@@ -74,8 +79,12 @@ def bertctl() -> None:
 def main() -> NoReturn:
     """Run the command line and exit with the code the contract names."""
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         result = bertctl.main(standalone_mode=False)
+        # What is done is done: a signal while the interpreter ends changes nothing.
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)
         sys.exit(result if isinstance(result, int) else 0)
     except ShareDone as share:
         click.echo(f"{share.message}\n  {share.hint}", err=True)

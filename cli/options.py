@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,38 +62,44 @@ def settings_options(*kinds: type[Any]) -> Callable[[Command], Command]:
     return add
 
 
+_TALK = (
+    click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
+    click.option("--plain", is_flag=True, help="No bars and no colour: a line now and then."),
+    click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors."),
+    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+)
+
+
 def common_options(command: Command) -> Command:
     """Add what every stage has: where to write, and how much to say."""
-    for option in reversed(
-        (
-            click.option(
-                "-o",
-                "--output",
-                type=_Directory(),
-                required=True,
-                metavar="DIR",
-                help="Directory to write to; made if it isn't there.",
-            ),
-            click.option(
-                "--force", is_flag=True, help="Replace what another recipe made there; only that."
-            ),
-            click.option(
-                "--json", "as_json", is_flag=True, help="Print the result as one JSON object."
-            ),
-            click.option(
-                "--plain", is_flag=True, help="No bars and no colour: a line now and then."
-            ),
-            click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors."),
-            click.option("--debug", is_flag=True, help="Show the traceback of an error."),
-        )
-    ):
-        command = option(command)
-    return command
+    output = click.option(
+        "-o",
+        "--output",
+        type=_Directory(),
+        required=True,
+        metavar="DIR",
+        help="Directory to write to; made if it isn't there.",
+    )
+    force = click.option(
+        "--force", is_flag=True, help="Replace what another recipe made there; only that."
+    )
+    return _with((output, force, *_TALK), command)
+
+
+def looking_options(command: Command) -> Command:
+    """Add what a command has that writes nothing: how much to say."""
+    return _with(_TALK, command)
 
 
 def collect(kind: type[Group], values: Mapping[str, Any]) -> Group:
     """Build a settings dataclass from the values of its options."""
     return kind(**{each.name: values[each.name] for each in settings_of(kind)})
+
+
+def _with(options: Iterable[Callable[[Command], Command]], command: Command) -> Command:
+    for option in reversed(tuple(options)):
+        command = option(command)
+    return command
 
 
 def _option(setting: Setting) -> Callable[[Command], Command]:

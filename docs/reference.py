@@ -19,6 +19,7 @@ KINDS = {"vocab": [VocabSettings, CorpusSettings, VocabHow]}
 KINDS["shard"] = [CorpusSettings, SentenceSettings, InstanceSettings, ShardHow]
 KINDS["pretrain"] = [ArchitectureSettings, PretrainSettings, NumericsSettings, PretrainHow]
 KINDS["finetune"] = [FinetuneSettings, NumericsSettings, FinetuneHow]
+KINDS["verify"] = []
 HEAD = """# Settings
 
 Written by `docs/reference.py` from the code; `make docs` writes it again. *What* is part of the
@@ -52,6 +53,9 @@ def page() -> str:
     """Return the whole page."""
     parts = [HEAD]
     for command, line in COMMANDS.items():
+        if not KINDS[command]:
+            parts.append(f"## bertctl {command}\n\n{line}\n")
+            continue
         rows = ["| flag | values | default | kind | |", "|---|---|---|---|---|"]
         for group in KINDS[command]:
             for each in settings_of(group):

@@ -1,0 +1,66 @@
+"""`bertctl verify`: a directory checked, every check shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..pipeline.errors import BadInput
+from ..pipeline.verify.checks import Check
+from ..pipeline.verify.verify import Verdict, verify
+from .console import Console
+from .options import looking_options
+
+_NAMED = 5
+"""Of the checks that failed; the table has all of them."""
+
+
+@click.command("verify", epilog="Example: bertctl verify shards/")
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@looking_options
+def command(directory: Path, **values: Any) -> int:
+    """Prove that a directory is what it says.
+
+    DIR is the output of any stage. The checksum of every file is taken again. What shards and
+    vocabularies say of themselves is counted again from their content, by code that shares nothing
+    with the code that wrote them.
+
+    Exit code 0: all of it holds. 2: something doesn't, or DIR isn't finished.
+    """
+    console = Console.of(values)
+    verdict = verify(directory, reporter=console)
+    if values["as_json"]:
+        click.echo(json.dumps(_as_json(verdict), ensure_ascii=False))
+    elif not values["quiet"]:
+        console.table(
+            f"{directory}, made by bertctl {verdict.stage}",
+            [_row(each) for each in verdict.checks],
+            heading=("", "found", "expected", ""),
+        )
+    if verdict.ok:
+        return 0
+    bad = [each.name for each in verdict.checks if not each.ok]
+    more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
+    console.warn(
+        f"{directory} isn't what it says: {len(bad):,} of {len(verdict.checks):,} checks fail "
+        f"({', '.join(bad[:_NAMED])}{more}). {verdict.unjudged}".rstrip()
+    )
+    return BadInput.exit_code
+
+
+def _row(check: Check) -> tuple[str, ...]:
+    expected = "=" if check.found == check.expected else check.expected
+    return (check.name, check.found, expected, "ok" if check.ok else "WRONG")
+
+
+def _as_json(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "directory": str(verdict.directory),
+        "stage": verdict.stage,
+        "ok": verdict.ok,
+        "unjudged": verdict.unjudged,
+        "checks": [each.as_json() for each in verdict.checks],
+    }
