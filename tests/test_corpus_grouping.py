@@ -219,6 +219,11 @@ def test_a_fault_among_many_files_names_its_own_and_only_its_group_is_made_again
     assert "A good line.\nA mended line." in texts
     _, fresh, _ = go_over(folder, tmp_path / "fresh", corpus, chunk_bytes=8 << 20)
     assert texts == fresh
+    changed = folder / "004.txt"
+    changed.write_text("Z" * changed.stat().st_size)
+    _, later, made = go_over(folder, output, corpus, chunk_bytes=100_000)
+    assert 0 < len(made) < len(mended.pieces) / 2
+    assert {text[0] for text in set(later) - set(texts)} == {"Z"}
 
 
 @pytest.mark.parametrize("when", ["before its shards are written", "afterwards, with --scratch"])
