@@ -26,16 +26,29 @@ _SECONDS_BETWEEN_LINES = 5.0
 class Console:
     """The reporter of the command line: bars on a terminal, plain lines anywhere else."""
 
-    def __init__(self, *, as_json: bool, plain: bool, quiet: bool) -> None:
+    def __init__(
+        self, *, as_json: bool, plain: bool, quiet: bool = False, verbose: bool = False
+    ) -> None:
         self._as_json = as_json
         self._bars = not plain and not quiet and sys.stderr.isatty()
         self._colour = None if not plain else False
         self._quiet = quiet
+        self._verbose = verbose
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Console:
         """Build the console that a command's common options describe."""
-        return cls(as_json=values["as_json"], plain=values["plain"], quiet=values["quiet"])
+        return cls(
+            as_json=values["as_json"],
+            plain=values["plain"],
+            quiet=values["quiet"],
+            verbose=values["verbose"],
+        )
+
+    def detail(self, text: str) -> None:
+        """Say something to whoever wants to know everything."""
+        if self._verbose:
+            self._say(text)
 
     def notice(self, text: str) -> None:
         """Say something, unless told to be quiet."""

@@ -82,9 +82,6 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         result = bertctl.main(standalone_mode=False)
-        # What is done is done: a signal while the interpreter ends changes nothing.
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)
         sys.exit(result if isinstance(result, int) else 0)
     except ShareDone as share:
         click.echo(f"{share.message}\n  {share.hint}", err=True)

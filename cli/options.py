@@ -23,7 +23,12 @@ class _Directory(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse a URI, which would be taken for a path."""
+        """Refuse a URI, which would be taken for a path, and no name: it isn't the current one."""
+        if value == "":
+            raise BadInput(
+                "--output's name is empty; expected a directory.",
+                hint="Is a shell variable not set? The current directory is a dot.",
+            )
         if is_uri(str(value)):
             raise BadInput(
                 f"--output is {value}; expected a directory on this machine.",
@@ -66,6 +71,7 @@ _TALK = (
     click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
     click.option("--plain", is_flag=True, help="No bars and no colour: a line now and then."),
     click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors."),
+    click.option("-v", "--verbose", is_flag=True, help="Also what was made of every setting."),
     click.option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
 

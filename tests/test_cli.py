@@ -248,3 +248,40 @@ def test_size_and_description_of_a_model_together_are_refused(
     code, _, err = bertctl("pretrain", tmp_path / "shards", *both, "-o", tmp_path / "out")
     assert code == 2
     assert "--model and --config" in err
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_modules_are_imported_ends_with_its_code(by: signal.Signals) -> None:
+    code = f"""
+import os, sys
+class Signalling:
+    def find_spec(self, name, *_):
+        if name == "click":
+            os.kill(os.getpid(), {by.value})
+sys.meta_path.insert(0, Signalling())
+from bertctl.cli.entry import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + by, "", "")
+
+
+def test_names_that_are_empty_are_refused(
+    bertctl: Callable[..., Ended], corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As from a shell variable that isn't set: neither is the current directory.
+    monkeypatch.chdir(tmp_path)
+    for arguments in (("vocab", "", "-o", "out"), ("vocab", corpus, "-o", "")):
+        code, _, err = bertctl(*arguments)
+        assert code == 2
+        assert "name is empty" in err
+
+
+def test_verbose_command_says_every_setting(
+    bertctl: Callable[..., Ended], corpus: Path, vocab: Path, tmp_path: Path
+) -> None:
+    command = ("shard", corpus, "--vocab", vocab, "--max-seq-length", 64, "-o", tmp_path / "out")
+    _, _, err = bertctl(*command, "-v")
+    assert "--max-seq-length 64" in err
+    assert "--dupe-factor 5" in err
+    assert "3 input files" in err

@@ -29,6 +29,11 @@ def list_inputs(
     and nothing hidden. Empty files are refused, or with "skip" listed, to be reported when read.
     Raises `BadInput` for what is missing, holds nothing to read, or is named but can't be read.
     """
+    if "" in inputs:
+        raise BadInput(
+            "An input's name is empty; expected a file, a directory or a glob.",
+            hint="Is a shell variable not set? The current directory is a dot.",
+        )
     if not inputs:
         raise BadInput("No input is named.", hint=_readable_hint())
     local = {path for each in inputs if not is_uri(each) for path in _files_of(each)}

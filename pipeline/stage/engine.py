@@ -110,6 +110,7 @@ def complete(
             # Its last writer ended while this process waited for the lock.
             return Completion(directory, manifest, was_up_to_date=True)
         _continue_or_refuse(directory, recipe, reporter)
+        reporter.detail(recipe.in_words())
         _begin(directory, recipe, alone=labour.share is None)
         site = Site(directory, recipe, UnitStore(directory), reporter, labour)
         finished = work(site)

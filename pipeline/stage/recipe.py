@@ -91,6 +91,17 @@ class Recipe:
         mendable = set(map(_flag, other.mendable))
         return tuple(each for each in self.differences(other) if each.name in mendable)
 
+    def in_words(self) -> str:
+        """Describe the recipe, a line each for what it is made from and for every setting."""
+        size = sum(each.size for each in self.inputs)
+        lines = [f"{self.stage}, format {self.format_version}"]
+        if self.inputs:
+            lines.append(f"  {len(self.inputs):,} input files, {size:,} bytes")
+        lines += [f"  {role}: {fingerprint[:12]}" for role, fingerprint in self.earlier.items()]
+        settings = {**self.what, **self.numerics}
+        lines += [f"  {_flag(name)} {_show(value)}" for name, value in settings.items()]
+        return "\n".join(lines)
+
     def as_json(self) -> dict[str, Any]:
         """Return the content of `recipe.json`."""
         return {"kind": _MARK, **dataclasses.asdict(self)}

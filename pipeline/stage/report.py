@@ -18,6 +18,10 @@ class Progress(Protocol):
 class Reporter(Protocol):
     """Where a stage's news goes."""
 
+    def detail(self, text: str) -> None:
+        """Say something that only a person who asks for everything wants to know."""
+        ...
+
     def notice(self, text: str) -> None:
         """Say something a person may want to know."""
         ...
@@ -35,6 +39,9 @@ class Reporter(Protocol):
 
 class Silent:
     """A reporter that says nothing: for use as a library."""
+
+    def detail(self, text: str) -> None:
+        """Keep it."""
 
     def notice(self, text: str) -> None:
         """Keep it."""
