@@ -52,17 +52,14 @@ def sentence_lines(text: str, settings: SentenceSettings) -> str:
             if _SETTLED.fullmatch(stretch):
                 lines.append(stretch)
             else:
-                lines += _of_paragraph(stretch, language)
+                lines += _in_windows(stretch, language)
     else:
         for paragraph in text.split("\n"):
-            lines += _of_paragraph(paragraph, language)
+            if len(paragraph) <= _WINDOW_CHARACTERS:
+                lines += _lossless(paragraph, language)
+            else:
+                lines += _in_windows(paragraph, language)
     return "\n".join(lines)
-
-
-def _of_paragraph(paragraph: str, language: str) -> list[str]:
-    if len(paragraph) <= _WINDOW_CHARACTERS:
-        return _lossless(paragraph, language)
-    return list(_in_windows(paragraph, language))
 
 
 def _in_windows(paragraph: str, language: str) -> Iterator[str]:
@@ -79,15 +76,20 @@ def _in_windows(paragraph: str, language: str) -> Iterator[str]:
 
 
 def _lossless(text: str, language: str) -> list[str]:
-    sentences = _segment(text, language)
-    if len(sentences) > 1 and sum(map(len, sentences)) == len(text):
-        return _closed(sentences)
-    return [text]
+    # Most text is ASCII, where sentencex has nothing to stumble over.
+    sentences = segment(language, text) if text.isascii() else _segment(text, language)
+    if len(sentences) < 2 or sum(map(len, sentences)) != len(text):
+        return [text]
+    last = sentences[-1]
+    if last[0] in _CLOSERS and not last.strip(_CLOSERS):
+        # A bracket or quote that stands alone at the end belongs to its sentence.
+        sentences[-2:] = [sentences[-2] + last]
+    return sentences
 
 
 def _segment(text: str, language: str) -> list[str]:
     """Call sentencex, which panics at a wide space before a full stop, as in `B\u3000.`."""
-    if not text.isascii() and any(space in text for space in _COMMON_WIDE_SPACES):
+    if any(space in text for space in _COMMON_WIDE_SPACES):
         return _with_narrow_spaces(text, language)
     try:
         return segment(language, text)
@@ -100,11 +102,3 @@ def _segment(text: str, language: str) -> list[str]:
 def _with_narrow_spaces(text: str, language: str) -> list[str]:
     ends = list(accumulate(map(len, segment(language, _WIDE_SPACE.sub(" ", text))), initial=0))
     return [text[start:end] for start, end in pairwise(ends)]
-
-
-def _closed(sentences: list[str]) -> list[str]:
-    """Give a bracket or quote that stands alone at the end back to its sentence."""
-    last = sentences[-1]
-    if last[0] in _CLOSERS and not last.strip(_CLOSERS):
-        sentences[-2:] = [sentences[-2] + sentences[-1]]
-    return sentences
