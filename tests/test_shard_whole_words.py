@@ -36,9 +36,7 @@ class Table:
             self.words.append(words)
         self.lengths = np.array([len(row) for row in rows])
         self.segment_a_length = np.array(segment_a)
-        self.continues = np.ones((len(rows), self.lengths.max() + 3), bool)
-        for row, flags in enumerate(rows):
-            self.continues[row, : len(flags)] = flags
+        self.continues = np.concatenate(rows).astype(bool)
 
     def choose(self, budgets: np.ndarray, cap: int | None = None, seed: int = 1) -> Predictions:
         return choose_words(
@@ -125,7 +123,7 @@ def test_segments_may_be_empty_or_missing(without_b: bool) -> None:
     # [CLS] x ##x [SEP], with an empty second segment or with none.
     lengths = np.array([4 if without_b else 5])
     chosen = choose_words(
-        np.array([[False, False, True, False, False, True]]),
+        np.array([False, False, True, False, False][: lengths[0]]),
         np.array([4]),
         lengths,
         np.array([2]),

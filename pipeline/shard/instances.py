@@ -17,7 +17,7 @@ import pyarrow as pa
 from ..randomness import KeyedRandom
 from .masking import MaskSettings, Predictions, choose_tokens, hide
 from .segments import Pairs
-from .tokens import Ids, Offsets, TokenisedDocuments
+from .tokens import Ids, Number, TokenisedDocuments
 from .whole_words import choose_words
 
 METADATA_KEY = "bertctl"
@@ -188,7 +188,7 @@ def _choose(
     if not masks.whole_words:
         return choose_tokens(segment_a_length, candidates, budgets, random)
     assert documents.continues is not None
-    continues = documents.continues.take(_sources(pairs, rows), mode="clip")
+    continues = _framed(documents.continues, pairs, rows, SpecialIds(0, 0))
     cap = masks.max_predictions_per_seq
     return choose_words(continues, segment_a_length, lengths, budgets, random, cap=cap)
 
@@ -199,19 +199,9 @@ def _labels(pairs: Pairs, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     return pairs.not_next[rows].astype(np.uint8)
 
 
-def _sources(pairs: Pairs, rows: npt.NDArray[np.int64]) -> Offsets:
-    """Return (R, L) where each token of `[CLS] A [SEP] B [SEP]` stands among the bucket's.
-
-    Special tokens, and what stands after an instance's end, come from anywhere, or nowhere.
-    """
-    a_length = pairs.a_length[rows]
-    column = np.arange(pairs.lengths[rows].max(initial=pairs.num_special_tokens))
-    from_a = (pairs.a_start[rows] - 1)[:, None] + column
-    from_b = (pairs.b_start[rows] - a_length - 2)[:, None] + column
-    return np.where(column < (a_length + 2)[:, None], from_a, from_b)
-
-
-def _framed(tokens: Ids, pairs: Pairs, rows: npt.NDArray[np.int64], special: SpecialIds) -> Ids:
+def _framed(
+    tokens: npt.NDArray[Number], pairs: Pairs, rows: npt.NDArray[np.int64], special: SpecialIds
+) -> npt.NDArray[Number]:
     """Return `[CLS] A [SEP] B [SEP]` of each row, one after another: (T,).
 
     A copy for each segment is many times cheaper than an index for each token.

@@ -3,7 +3,7 @@
 So does google-research/bert. Here a word never reaches over a [SEP], what truncation left of one
 counts as one, and no instance goes without a prediction.
 
-Shapes: R instances, L their greatest length, W words in all of them.
+Shapes: R instances of T tokens in all, special ones included, and of W words.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .tokens import Flags, Offsets
 class _Words:
     """The words of R instances, in order.
 
-    `starts`: (W,) where each begins in the flat (R, L) table; `sizes`: (W,) its pieces;
-    `first`: (R,) the first word of each instance; `counts`: (R,) how many it has.
+    `starts`: (W,) where each begins among the T tokens; `sizes`: (W,) its pieces; `first`: (R,) the
+    first word of each instance; `counts`: (R,) how many it has.
     """
 
     starts: Offsets
@@ -50,40 +50,43 @@ def choose_words(
 ) -> Predictions:
     """Choose words of each instance for as many predictions as `budgets` (R,) says, or just below.
 
-    `continues`: (R, L) whether a token continues the word before it; what it says of the first
-    token of a segment, of special tokens and beyond an instance's end makes no difference.
+    `continues`: (T,) whether a token continues the word before it; what it says of the first token
+    of a segment and of special tokens makes no difference.
 
     A word longer than what is left of the budget is passed over. Where every word is longer than
     the whole budget the shortest is chosen, so that something is predicted; of its pieces the first
     `cap`.
     """
-    words = _words_of(continues, segment_a_length, lengths)
+    stops = np.cumsum(lengths)
+    words = _words_of(continues, segment_a_length, stops - lengths, stops)
     chosen = _choose(words, budgets, random)
     starts, sizes = words.starts[chosen], words.sizes[chosen]
     if cap is not None:
         sizes = np.minimum(sizes, cap)
     ends = np.cumsum(sizes)
-    flat = np.repeat(starts - (ends - sizes), sizes) + np.arange(sizes.sum())
-    rows, columns = np.divmod(flat, continues.shape[1])
-    return Predictions(rows, columns, sizes)
+    places = np.repeat(starts - (ends - sizes), sizes) + np.arange(sizes.sum())
+    rows = np.repeat(np.repeat(np.arange(len(lengths)), words.counts)[chosen], sizes)
+    return Predictions(rows, places - (stops - lengths)[rows], sizes)
 
 
-def _words_of(continues: Flags, segment_a_length: Offsets, lengths: Offsets) -> _Words:
-    every = np.arange(len(lengths))
-    ordinary = np.arange(continues.shape[1]) < (lengths - 1)[:, None]
-    ordinary[:, 0] = False
-    ordinary[every, segment_a_length - 1] = False
-    # Special tokens begin something, which ends the word before them; so do segments.
+def _words_of(
+    continues: Flags, segment_a_length: Offsets, starts: Offsets, stops: Offsets
+) -> _Words:
+    """Find the words of instances that stand at [start, stop)."""
+    special = np.concatenate([starts, starts + segment_a_length - 1, stops - 1])
+    # A special token begins something, which ends the word before it, and so does a segment.
     begins = ~continues
-    begins[:, :2] = True
-    begins[every, segment_a_length - 1] = True
-    begins[every, np.minimum(segment_a_length, lengths - 1)] = True
-    begins[every, lengths - 1] = True
-    starts = np.flatnonzero(begins)
-    sizes = np.diff(starts, append=begins.size)
-    is_word = ordinary.ravel()[starts]
-    counts = np.count_nonzero(begins & ordinary, axis=1)
-    return _Words(starts[is_word], sizes[is_word], np.cumsum(counts) - counts, counts)
+    begins[special] = True
+    begins[starts + 1] = True
+    begins[np.minimum(starts + segment_a_length, stops - 1)] = True
+    is_word = begins.copy()
+    is_word[special] = False
+    beginnings = np.flatnonzero(begins)
+    sizes = np.diff(beginnings, append=len(begins))
+    real = is_word[beginnings]
+    word_starts = beginnings[real]
+    first = np.searchsorted(word_starts, starts)
+    return _Words(word_starts, sizes[real], first, np.diff(first, append=len(word_starts)))
 
 
 def _choose(words: _Words, budgets: Offsets, random: KeyedRandom) -> Flags:
