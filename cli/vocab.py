@@ -44,7 +44,7 @@ def command(inputs: tuple[str, ...], output: Path, force: bool, **values: Any) -
     compared = compare(done, Path(other))
     if compared is None:
         console.warn("So few documents that none was held out: there is nothing to compare on.")
-    rows = partial(_rows, compared=compared, name=Path(other).name)
+    rows = partial(_rows, compared=compared, name=Path(other).resolve().name)
     console.completed(done, rows, compared=compared)
 
 
