@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import resource
 import subprocess
 import sys
 from collections import Counter
@@ -162,6 +163,26 @@ def test_a_full_disk_ends_with_1_and_its_name_and_more_room_lets_the_same_comman
         subprocess.run([*command, str(disk / "out")], check=True, capture_output=True)
         subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
         assert bytes_of(disk / "out") == bytes_of(tmp_path / "whole")
+
+
+def test_files_that_may_not_grow_end_the_command_as_a_full_disk_does(tmp_path):
+    """The same where nobody may mount anything."""
+    corpus = write_corpus(tmp_path / "corpus", files=16, per_file=60)
+    command = [sys.executable, "-m", "bertctl", "shard", str(corpus), "--num-shards", "2", "-q"]
+    command += ["--vocab", str(write_vocabulary(tmp_path / "vocab.txt")), "--workers", "2", "-o"]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000))
+
+    output = tmp_path / "out"
+    full = subprocess.run([*command, str(output)], capture_output=True, text=True, preexec_fn=limit)
+    assert full.returncode == 1, full.stderr
+    assert f"Error: {output}" in full.stderr
+    assert "File too large" in full.stderr
+    assert not (output / "manifest.json").exists()
+    for each in (output, tmp_path / "whole"):
+        subprocess.run([*command, str(each)], check=True, capture_output=True)
+    assert bytes_of(output) == bytes_of(tmp_path / "whole")
 
 
 MEASURED = """

@@ -166,6 +166,19 @@ def test_a_server_that_is_not_there_is_said_so(server):
     assert "network" in error.hint
 
 
+def test_any_file_system_of_arrow_is_read_by_its_uri(tmp_path):
+    corpus = write_corpus(tmp_path / "corpus", files=3)
+    (corpus / ".hidden.txt").write_text("hidden")
+    here = list_inputs([str(corpus)])
+    there = list_inputs([f"file://{corpus}/*"])
+    assert [file.path for file in there] == [f"file://{file.path}" for file in here]
+    assert [(file.size, file.mtime_ns) for file in there] == [
+        (file.size, file.mtime_ns) for file in here
+    ]
+    texts = documents_in(read_all(f"file://{corpus}", CorpusSettings(), 900))
+    assert texts == documents_in(read_all(corpus, CorpusSettings()))
+
+
 def test_denied_access_is_said_with_where_credentials_come_from():
     with s3_server(INITIAL_NO_AUTH_ACTION_COUNT="2") as strict:  # its bucket is made freely
         for path in ("x.txt", "folder/", "*.txt"):
@@ -273,6 +286,7 @@ def test_a_network_that_fails_is_no_fault_of_the_input_and_nothing_is_skipped(
     assert "again" in error.value.hint
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_ends_the_command_with_1_and_keeps_what_is_finished(tmp_path):
     corpus = write_corpus(tmp_path / "corpus", files=60)
     output = tmp_path / "out"
