@@ -165,14 +165,15 @@ def test_a_full_disk_ends_with_1_and_its_name_and_more_room_lets_the_same_comman
         assert bytes_of(disk / "out") == bytes_of(tmp_path / "whole")
 
 
-def test_files_that_may_not_grow_end_the_command_as_a_full_disk_does(tmp_path):
+@pytest.mark.parametrize("most_bytes", [900, 90_000])
+def test_files_that_may_not_grow_end_the_command_as_a_full_disk_does(tmp_path, most_bytes):
     """The same where nobody may mount anything."""
     corpus = write_corpus(tmp_path / "corpus", files=16, per_file=60)
     command = [sys.executable, "-m", "bertctl", "shard", str(corpus), "--num-shards", "2", "-q"]
     command += ["--vocab", str(write_vocabulary(tmp_path / "vocab.txt")), "--workers", "2", "-o"]
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
     output = tmp_path / "out"
     full = subprocess.run([*command, str(output)], capture_output=True, text=True, preexec_fn=limit)
