@@ -1,21 +1,51 @@
 import re
 import runpy
+import shlex
 import subprocess
 import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import click
+import pytest
+
+from bertctl.cli.main import bertctl
 from bertctl.pipeline.shard.settings import InstanceSettings
 from bertctl.pipeline.shard.stage import ShardRequest, shard
 from bertctl.pipeline.stage.report import Silent
 
 from .corpora import write_corpus, write_vocabulary
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
 def test_reference_says_what_the_settings_say() -> None:
     module = runpy.run_path(str(DOCS / "reference.py"))
     assert module["page"]() == (DOCS / "reference.md").read_text(), "run: make docs"
+
+
+def commands_in(page: Path) -> list[list[str]]:
+    """Return the words after `bertctl` of every command that a page shows in a block."""
+    text = page.read_text().replace("\\\n", " ")
+    found = re.findall(r"^    (?:\$ )?bertctl +([a-z][^#\n]*)", text, re.M)
+    return [shlex.split(line) for line in found]
+
+
+def test_pages_show_commands() -> None:
+    assert sum(len(commands_in(page)) for page in PAGES) > 10
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_shown_is_one_that_can_be_given(page: Path) -> None:
+    for name, *arguments in commands_in(page):
+        command = bertctl.get_command(click.Context(bertctl), name)
+        assert command is not None, name
+        # Three dots stand for what the page has said before.
+        shortened = suppress(click.MissingParameter) if "…" in arguments else nullcontext()
+        with shortened:
+            command.make_context(name, [word for word in arguments if word != "…"])
 
 
 def test_ten_lines_of_pyarrow_read_a_shard(tmp_path: Path) -> None:

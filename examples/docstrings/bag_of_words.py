@@ -1,6 +1,6 @@
 """A bag-of-words classifier on the demo's task: the line that a pre-trained encoder must beat.
 
-    python examples/docstrings/bag_of_words.py --data demo/corpus --output demo/bag_of_words.json
+    python examples/docstrings/bag_of_words.py --data demo/corpus --output demo/bag-of-words.json
 
 TF-IDF of words and pairs of words, then logistic regression, its strength C being the one that
 does best on the validation file. Nothing in it is random, so it has one score and no deviation.

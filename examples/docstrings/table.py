@@ -1,7 +1,7 @@
 """The demo's last word: what pre-training gave, beside the same model without it and a word count.
 
-    python examples/docstrings/table.py --pretrained demo/finetune/metrics.json \\
-        --random demo/finetune-random/metrics.json --bag-of-words demo/bag_of_words.json
+    python examples/docstrings/table.py --pretrained demo/finetuned/metrics.json \\
+        --random demo/finetuned-random/metrics.json --bag-of-words demo/bag-of-words.json
 """
 
 from __future__ import annotations
