@@ -163,6 +163,19 @@ def test_rows_without_text_and_columns_of_something_else_are_faults(tmp_path, ki
     assert "the column 'n' holds int64" in stopped(path, CorpusSettings(text_field="n"))
 
 
+@pytest.mark.parametrize("kind", ["parquet", "dictionary", "arrow", "stream", "feather"])
+def test_a_text_too_long_to_be_held_is_refused_and_the_next_ones_are_read(
+    tmp_path, monkeypatch, kind
+):
+    monkeypatch.setattr("bertctl.pipeline.corpus.columnar.MAX_RECORD_BYTES", 300)
+    texts = [*(f"{n} short" for n in range(60)), "long " * 61, "x" * 300, "é, the last"]
+    path = write_as(kind, tmp_path, texts, 70)
+    place = "record batches" if kind == "stream" else "record batch 1"
+    place = "row group 1" if path.suffix == ".parquet" else place
+    assert f"{place}, row 61: a text of more than" in stopped(path)
+    assert left(path) == ([*texts[:60], *texts[61:]], 1)
+
+
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "stream", "feather"])
 def test_a_damaged_columnar_file_is_refused_or_counted_once(tmp_path, kind):
     texts = [f"document {n}" for n in range(500)]

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from .faults import Faults
 from .handles import Handle, Lent, LocalFile
 from .layouts import Portion, paragraphs_of_record
-from .records import Fault, no_such_field
+from .records import MAX_RECORD_BYTES, Fault, no_such_field, too_long
 from .settings import CorpusSettings
 
 _BATCH_BYTES = 4 << 20
@@ -84,12 +84,9 @@ class ColumnReader:
                     if isinstance(text, str):
                         yield paragraphs_of_record(text, unwrap=settings.unwrap), True
                     else:
-                        faults.report(
-                            "no text (null)" if text is None else "invalid UTF-8",
-                            expected="text",
-                            hint="Mend the row.",
-                            within=f"{group.name}, row {row:,}",
-                        )
+                        found, expected, hint = _what_is_wrong(text)
+                        within = f"{group.name}, row {row:,}"
+                        faults.report(found, expected=expected, hint=hint, within=within)
                 self.consumed += end - group.offset
 
 
@@ -177,15 +174,37 @@ def _check_column(schema: pa.Schema, field: str) -> None:
         raise _Unreadable((f"the column {field!r} holds {kind}", "strings", hint))
 
 
-def _texts(batch: pa.RecordBatch) -> Iterator[str | bytes | None]:
+class _TooLong:
+    """Stands for a value that is not to be copied into memory once more."""
+
+
+def _what_is_wrong(value: bytes | _TooLong | None) -> Fault:
+    if isinstance(value, _TooLong):
+        return too_long("text")
+    return "no text (null)" if value is None else "invalid UTF-8", "text", "Mend the row."
+
+
+def _texts(batch: pa.RecordBatch) -> Iterator[str | bytes | _TooLong | None]:
     """Yield the values of the only column; bytes where one isn't UTF-8."""
     values: Any = batch.column(0)
+    if batch.nbytes > MAX_RECORD_BYTES:
+        yield from map(_short_text, values)
+        return
     try:
         yield from values.to_pylist()
     except UnicodeDecodeError:
         binary = pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary()
         for value in values.cast(binary):
             yield _decoded(value.as_py())
+
+
+def _short_text(scalar: Any) -> str | bytes | _TooLong | None:
+    if isinstance(scalar, pa.DictionaryScalar):
+        scalar = scalar.value
+    buffer = scalar.as_buffer() if scalar.is_valid else None
+    if buffer is None:
+        return None
+    return _TooLong() if buffer.size > MAX_RECORD_BYTES else _decoded(buffer.to_pybytes())
 
 
 def _decoded(value: bytes | None) -> str | bytes | None:

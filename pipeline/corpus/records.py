@@ -100,13 +100,18 @@ _KINDS: dict[type, str] = {
 }
 
 
-def _report_long(faults: Faults, number: int) -> None:
-    faults.report(
-        f"a record of more than {MAX_RECORD_BYTES >> 20} MiB",
-        expected="shorter records",
-        hint="Write its text to a file and read that with --documents file.",
-        line=number,
+def too_long(what: str) -> Fault:
+    """Say that a record, or its text, would take more memory than a worker may."""
+    return (
+        f"a {what} of more than {MAX_RECORD_BYTES >> 20} MiB",
+        f"a shorter {what}",
+        "Write its text to a file and read that with --documents file.",
     )
+
+
+def _report_long(faults: Faults, number: int) -> None:
+    found, expected, hint = too_long("record")
+    faults.report(found, expected=expected, hint=hint, line=number)
 
 
 def _excerpt(line: str, place: int) -> str:
