@@ -49,6 +49,7 @@ demo: $(READY)  ## raw text to a fine-tuned encoder, in about ten minutes
 bench: $(READY)  ## the benchmarks, each beside its reference
 	$(BIN)/python benchmarks/corpus.py
 	$(BIN)/python benchmarks/tokenise.py
+	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/pretrain_step.py
 
 docs: $(READY)  ## write the parts of the documentation that come from the code

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...model.allocator import keep_freed_memory
 from ..corpus.piecewise import pass_over
 from ..errors import BadInput
 from ..stage.engine import Finished, Site, total_content
@@ -43,6 +44,7 @@ _LONG_WORDS_SHARE_TO_WARN = 0.01
 def run(site: Site, request: ShardRequest) -> Finished:
     """Tokenise the corpus, deal it into buckets, write each bucket's shards."""
     how = request.how
+    keep_freed_memory()
     _warn_of_cap(site.reporter, request.instances)
     encoder = encoder_for(request.vocab)
     vocabulary = encoder.vocabulary
