@@ -29,7 +29,7 @@ class Console:
     def __init__(
         self, *, as_json: bool, plain: bool, quiet: bool = False, verbose: bool = False
     ) -> None:
-        self._as_json = as_json
+        self.as_json = as_json
         self._bars = not plain and not quiet and sys.stderr.isatty()
         self._colour = None if not plain else False
         self._quiet = quiet
@@ -96,7 +96,7 @@ class Console:
         An output that was complete before gets a line in place of its `rows`, unless they hold what
         was `asked_for` beside the output; that is in the JSON object too.
         """
-        if self._as_json:
+        if self.as_json:
             result = {
                 "output": str(done.directory),
                 "up_to_date": done.was_up_to_date,
@@ -113,7 +113,7 @@ class Console:
 
     def stopped(self, stopped: Stopped) -> None:
         """Say that work ended before its end, as somebody asked."""
-        if self._as_json:
+        if self.as_json:
             click.echo(json.dumps({"stopped": stopped.message}))
         self._say(f"{stopped.message} The same command continues.")
 

@@ -25,6 +25,7 @@ STAGES = {
     "finetune": "Fit an encoder to a labelled file.",
 }
 TOOLS = {
+    "inspect": "Show a corpus, a vocabulary or shards as readable text.",
     "verify": "Prove from its files that a directory is what it says.",
 }
 COMMANDS = {**STAGES, **TOOLS}

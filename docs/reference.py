@@ -8,6 +8,7 @@ from pathlib import Path
 from bertctl.cli.main import COMMANDS
 from bertctl.pipeline.corpus.settings import CorpusSettings, SentenceSettings
 from bertctl.pipeline.finetune.settings import FinetuneHow, FinetuneSettings
+from bertctl.pipeline.inspect.settings import InspectHow
 from bertctl.pipeline.pretrain.settings import ArchitectureSettings, PretrainHow, PretrainSettings
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.stage.settings import Setting, settings_of
@@ -19,6 +20,7 @@ KINDS = {"vocab": [VocabSettings, CorpusSettings, VocabHow]}
 KINDS["shard"] = [CorpusSettings, SentenceSettings, InstanceSettings, ShardHow]
 KINDS["pretrain"] = [ArchitectureSettings, PretrainSettings, NumericsSettings, PretrainHow]
 KINDS["finetune"] = [FinetuneSettings, NumericsSettings, FinetuneHow]
+KINDS["inspect"] = [InspectHow, CorpusSettings, SentenceSettings]
 KINDS["verify"] = []
 HEAD = """# Settings
 

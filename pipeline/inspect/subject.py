@@ -1,0 +1,61 @@
+"""What a person points at: shards, a vocabulary, or a corpus. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from ..errors import BadInput
+from ..stage.files import read_json
+from ..stage.manifest import MANIFEST, RECIPE
+from ..stage.recipe import Recipe
+from ..wordpiece.files import TOKENIZER_FILE, VOCAB_FILE
+
+Subject = Literal["shard", "vocab", "corpus"]
+
+_SHARD_MARK = b"bertctl"
+
+
+def subject_of(inputs: Sequence[str]) -> Subject:
+    """Tell what `inputs` name.
+
+    Raises:
+        BadInput: it is the output of a stage that there is nothing to show of.
+    """
+    if len(inputs) != 1:
+        return "corpus"
+    path = Path(inputs[0])
+    if not path.is_dir():
+        is_vocabulary = path.name in (VOCAB_FILE, TOKENIZER_FILE)
+        return "shard" if _is_shard(path) else "vocab" if is_vocabulary else "corpus"
+    stage = _stage_of(path)
+    match stage:
+        case "shard" | "vocab":
+            return stage
+        case None:
+            known = any((path / name).is_file() for name in (VOCAB_FILE, TOKENIZER_FILE))
+            return "vocab" if known else "corpus"
+        case _:
+            raise BadInput(
+                f"{path} was made by `bertctl {stage}`; what can be shown are a corpus, a "
+                "vocabulary and shards.",
+                hint=f"Its figures are in {path / 'manifest.json'} and {path / 'log'}.",
+            )
+
+
+def _stage_of(directory: Path) -> str | None:
+    for name in (RECIPE, MANIFEST):
+        content = read_json(directory / name) or {}
+        if recipe := Recipe.from_json(content if name == RECIPE else content.get("recipe")):
+            return recipe.stage
+    return None
+
+
+def _is_shard(path: Path) -> bool:
+    """Whether an Arrow file's schema, which stands at its beginning, bears our mark."""
+    if path.suffix != ".arrow" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(1 << 12)
+    return head.startswith(b"ARROW1") and _SHARD_MARK in head and b"masked_lm_ids" in head
