@@ -25,6 +25,7 @@ def sequences() -> Sequences:
         lengths=lengths,
         segment_a_lengths=lengths - random.integers(0, 3, size=ROWS),
         num_cut=0,
+        num_empty=0,
         unknown_share=0.0,
     )
 

@@ -28,6 +28,8 @@ class Sequences:
     segment_a_lengths: Ints
     num_cut: int
     """Sequences whose text didn't fit."""
+    num_empty: int
+    """Sequences one of whose texts is no token at all: characters that BERT drops, and no other."""
     unknown_share: float
     """Share of `[UNK]` among the tokens of the text."""
 
@@ -62,10 +64,12 @@ def encode(
     if text_pairs is None:
         b_ids, b_lengths = a_ids[:0], np.zeros_like(a_lengths)
         num_special = 2
+        is_empty = a_lengths == 0
     else:
         b_ids, b_ends = encoder.encode_texts(text_pairs)
         b_lengths = np.diff(b_ends, prepend=0)
         num_special = 3
+        is_empty = (a_lengths == 0) | (b_lengths == 0)
     kept_a, kept_b = longest_first(a_lengths, b_lengths, max_seq_length - num_special)
     lengths = kept_a + kept_b + num_special
     starts = np.cumsum(lengths) - lengths
@@ -83,6 +87,7 @@ def encode(
         lengths=lengths,
         segment_a_lengths=kept_a + 2,
         num_cut=int(np.count_nonzero(kept_a + kept_b < a_lengths + b_lengths)),
+        num_empty=int(np.count_nonzero(is_empty)),
         unknown_share=num_unknown / max(1, num_text_tokens),
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ _NO_GOLD = "-"
 """What SNLI and its kin write where annotators didn't agree."""
 _UNLABELLED = -1
 _LONGEST_NUMBER = 18
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_TRUTHS = {"true": 1.0, "false": 0.0}
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,18 @@ def label_names(train: Examples) -> tuple[str, ...]:
     return tuple(sorted(counts, key=(lambda name: (int(name), name)) if numeric else str))
 
 
+def alike_labels(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the groups of labels that are one number, or truth value, written differently."""
+    groups: dict[float, list[str]] = {}
+    for name in names:
+        value = _TRUTHS.get(name.lower())
+        if value is None and len(name) <= _LONGEST_NUMBER and _NUMBER.fullmatch(name):
+            value = float(name)
+        if value is not None:
+            groups.setdefault(value, []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
 def _is_whole_number(name: str) -> bool:
     # Longer runs of digits are codes, and Python refuses to read the longest.
     return len(name) <= _LONGEST_NUMBER and name.removeprefix("-").isdecimal()
@@ -168,6 +184,11 @@ def _label(table: Table, row: int, name: str, value: Any) -> str | None:
         )
     if value is None:
         return None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(
+            f"{table.place(row)}: {json.dumps(value)} in the column {name!r}; expected a label.",
+            hint="Write null where there is no label. pandas writes NaN for a missing value.",
+        )
     return (value if isinstance(value, str) else json.dumps(value)).strip() or None
 
 

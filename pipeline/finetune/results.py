@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..training.writing import naming
 from .examples import Examples
 from .task import Figures
 
@@ -63,6 +64,6 @@ def commonest_label_baseline(examples: Mapping[str, Examples]) -> dict[str, Any]
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line, each with its row's number, from 1."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with naming(path), path.open("w", encoding="utf-8", newline="\n") as file:
         for number, row in enumerate(rows, start=1):
             file.write(json.dumps({"row": number, **row}, ensure_ascii=False) + "\n")

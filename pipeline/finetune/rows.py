@@ -164,9 +164,26 @@ def _records(path: Path, text: str) -> tuple[dict[str, Sequence[Any]], Sequence[
     return {name: [record.get(name) for record in records] for name in names}, lines
 
 
+class _DoubledKey(Exception):
+    """One object names a key twice, of which a reader would drop one in silence."""
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _DoubledKey(next(name for name in names if names.count(name) > 1))
+    return read
+
+
 def _record(place: str, line: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = json.loads(line, object_pairs_hook=_object)
+    except _DoubledKey as error:
+        raise BadInput(
+            f"{place}: the key {error.args[0]!r} stands twice in one object; expected it once.",
+            hint="Only one of the values can be meant: take the other out.",
+        ) from error
     except (ValueError, RecursionError) as error:
         raise BadInput(
             f"{place}: not JSON ({error}); expected one JSON object a line.",

@@ -13,13 +13,14 @@ import numpy as np
 from ..stage.engine import Finished, Site
 from ..stage.files import FileRecord, publish, write_json
 from ..training.machine import set_up
-from ..training.model_files import ModelFiles, publish_model, read_model
-from ..training.model_layout import MODEL
+from ..training.model_files import ModelFiles, copy_files, publish_model, read_model
+from ..training.model_layout import MODEL, MODEL_FILES
+from ..training.writing import naming
 from ..wordpiece.encode import WordPieceEncoder
 from ..wordpiece.files import write_tokenizer_files
 from .classification import classification
 from .encode import Sequences, encode
-from .examples import Examples
+from .examples import Examples, alike_labels
 from .results import SCORED, best_run, commonest_label_baseline, summary, write_lines
 from .seed_run import (
     Plan,
@@ -102,6 +103,11 @@ def _tell(site: Site, request: FinetuneRequest, material: Material) -> None:
                 f"{examples.table.path}: {copies:,} of {len(examples):,} rows are in the training "
                 "file too: their scores tell what was remembered."
             )
+    for group in alike_labels(material.labels):
+        site.reporter.warn(
+            f"The labels {', '.join(map(repr, group))} are told apart, each a class. If they mean "
+            "the same, write them the same way."
+        )
     if "validation" not in material.examples:
         say("No --validation file: the last epoch is taken, and the first seed's model.")
     if material.keeps_head:
@@ -148,6 +154,11 @@ def _tell_cuts(
             f"{path}: {sequences.num_cut:,} of {len(sequences):,} texts have more than "
             f"{request.settings.max_seq_length} tokens (--max-seq-length): their ends are cut off."
         )
+    if sequences.num_empty:
+        site.reporter.warn(
+            f"{path}: {sequences.num_empty:,} of {len(sequences):,} texts come to no token: "
+            "nothing in them but what BERT drops, such as control and zero-width characters."
+        )
     if sequences.unknown_share > _MANY_UNKNOWN:
         site.reporter.warn(
             f"{path}: {sequences.unknown_share:.0%} of the tokens are not in the vocabulary. Is it "
@@ -159,12 +170,13 @@ def _write_tokenizer(site: Site, material: Material) -> Path:
     directory = site.units.work / "aside" / "tokenizer"
     directory.mkdir(parents=True, exist_ok=True)
     start = material.start
-    write_tokenizer_files(
-        start.vocabulary,
-        start.normalization,
-        directory,
-        model_max_length=start.config.max_position_embeddings,
-    )
+    with naming(directory):
+        write_tokenizer_files(
+            start.vocabulary,
+            start.normalization,
+            directory,
+            model_max_length=start.config.max_position_embeddings,
+        )
     return directory
 
 
@@ -206,6 +218,7 @@ def _publish(
         names.append(file)
     source = best_model(site, plan, best["seed"], best["best_epoch"])
     shutil.rmtree(aside / MODEL, ignore_errors=True)
-    shutil.copytree(source, aside / MODEL)
+    (aside / MODEL).mkdir(parents=True)
+    copy_files(source, aside / MODEL, MODEL_FILES)
     model = publish_model(aside / MODEL, site.directory)
     return {**{name: FileRecord.of(site.directory / name) for name in names}, **model}

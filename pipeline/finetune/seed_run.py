@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from ..training.loop import Hooks, TrainingState, train
 from ..training.machine import Machine
 from ..training.model_files import ModelFiles, load_weights, write_model
 from ..training.model_layout import MODEL
+from ..training.writing import naming
 from .course import FinetuningCourse, predict
 from .encode import Sequences
 from .results import SCORED, best_place
@@ -167,9 +169,16 @@ def _make(
         with site.reporter.phase(f"predict {name}", total=num_rows, unit="rows") as progress:
             outputs = plan.predict(state, name, progress)
         figures[name] = plan.task.measure(outputs, plan.splits[name].targets)
-        with builder.path(_outputs_path(seed, name)).open("wb") as file:
-            np.save(file, outputs)
+        _write_outputs(builder.path(_outputs_path(seed, name)), outputs)
     return {"seed": seed, "best_epoch": best, **figures, "epochs": epochs}
+
+
+def _write_outputs(path: Path, outputs: Outputs) -> None:
+    # numpy itself doesn't say what the system said of a disk that is full.
+    buffer = io.BytesIO()
+    np.save(buffer, outputs)
+    with naming(path):
+        path.write_bytes(buffer.getbuffer())
 
 
 def _begin(site: Site, plan: Plan, seed: int) -> TrainingState:

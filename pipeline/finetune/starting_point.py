@@ -11,14 +11,21 @@ from ...model.config import SIZES, BertConfig
 from ..errors import BadInput
 from ..stage.earlier import open_earlier
 from ..stage.files import FileRecord, fingerprint_of, read_json
-from ..stage.manifest import RECIPE, Manifest
-from ..training.model_layout import CONFIG, MODEL, TOKENIZER_FILES, WEIGHTS, model_directory
+from ..stage.manifest import MANIFEST, RECIPE, Manifest
+from ..training.checkpoint_record import STATE, CheckpointRecord
+from ..training.model_layout import (
+    CONFIG,
+    MODEL,
+    MODEL_FILES,
+    TOKENIZER_FILES,
+    WEIGHTS,
+    model_directory,
+)
 from ..vocab.opening import open_vocabulary
 from ..wordpiece.files import load_vocabulary
 from ..wordpiece.vocabulary import Normalization, Vocabulary
 
 RANDOM = "random:"
-_CHECKPOINT = "checkpoint.json"
 
 
 @dataclass(frozen=True)
@@ -65,14 +72,8 @@ class StartingPoint:
 
     def verify(self) -> None:
         """Raise `BadInput` where a file isn't what its maker recorded."""
-        for name, expected in self.files.items():
-            assert self.directory is not None
-            if FileRecord.of(self.directory / name) != expected:
-                raise BadInput(
-                    f"{self.directory / name} is damaged: its checksum isn't the one recorded when "
-                    "it was written.",
-                    hint="Copy it again, or make it again with --force.",
-                )
+        if self.directory is not None:
+            _refuse_damaged(self.directory, self.files)
 
 
 def open_starting_point(
@@ -130,13 +131,16 @@ def _stored(path: Path, vocab: Path | None) -> StartingPoint:
             hint=f"Name a pretrain run, a checkpoint or a BERT directory, or {RANDOM}tiny.",
         )
     directory = model_directory(path)
-    files = _recorded(path)
+    recorded = _recorded(path)
     for name in (CONFIG, WEIGHTS):
         if not (directory / name).is_file():
             raise BadInput(
                 f"{directory} has no {name}; expected a model in Hugging Face's layout.",
                 hint="Name a finished pretrain run, one of its checkpoints, or a BERT directory.",
             )
+    # The small files are about to be read; the weights are checked when there is work to do.
+    small = {name: each for name, each in recorded.items() if name != WEIGHTS}
+    _refuse_damaged(directory, small)
     content = read_json(directory / CONFIG)
     if content is None:
         raise BadInput(f"{directory / CONFIG} isn't a JSON object.", hint="Fetch the file again.")
@@ -149,7 +153,10 @@ def _stored(path: Path, vocab: Path | None) -> StartingPoint:
         directory=directory,
         config=config,
         content=content,
-        files=files or {name: FileRecord.of(directory / name) for name in (CONFIG, WEIGHTS)},
+        files={
+            name: recorded.get(name) or FileRecord.of(directory / name)
+            for name in (CONFIG, WEIGHTS)
+        },
         vocabulary=vocabulary,
         normalization=normalization,
     )
@@ -159,19 +166,35 @@ def _recorded(path: Path) -> dict[str, FileRecord]:
     """Return what a run's manifest or a checkpoint says of its model; nothing for a bare model.
 
     Raises:
-        BadInput: the run isn't finished, or it is another stage's.
+        BadInput: the run isn't finished, it is another stage's, or it says something else.
     """
     if (path / RECIPE).exists():
         manifest = Manifest.read(path)
         fitted_before = manifest is not None and manifest.recipe.stage == "finetune"
         earlier = open_earlier(path, "finetune" if fitted_before else "pretrain")
-        files = earlier.manifest.files
-        return {name: files[f"{MODEL}/{name}"] for name in (CONFIG, WEIGHTS)}
-    checkpoint = read_json(path / _CHECKPOINT)
-    if checkpoint is None:
+        files, where = earlier.manifest.files, MANIFEST
+    elif (path / STATE).exists():
+        record = CheckpointRecord.read(path)
+        files, where = record.files if record else {}, STATE
+    else:
         return {}
-    recorded = checkpoint["files"]
-    return {name: FileRecord(**recorded[f"{MODEL}/{name}"]) for name in (CONFIG, WEIGHTS)}
+    recorded = {name: files[key] for name in MODEL_FILES if (key := f"{MODEL}/{name}") in files}
+    if not {CONFIG, WEIGHTS} <= recorded.keys():
+        raise BadInput(
+            f"{path / where} is damaged: it doesn't name the model's files.",
+            hint="Copy the directory again, or name another checkpoint or the model itself.",
+        )
+    return recorded
+
+
+def _refuse_damaged(directory: Path, files: Mapping[str, FileRecord]) -> None:
+    for name, expected in files.items():
+        if not (directory / name).is_file() or FileRecord.of(directory / name) != expected:
+            raise BadInput(
+                f"{directory / name} is damaged: its checksum isn't the one recorded when it was "
+                "written.",
+                hint="Copy it again, or make it again with --force.",
+            )
 
 
 def _vocabulary(directory: Path, vocab: Path | None) -> tuple[Vocabulary, Normalization]:

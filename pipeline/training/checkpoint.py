@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 from ..errors import WorkFailed
-from ..stage.files import FileRecord, publish, read_json, write_json
+from ..stage.files import FileRecord, publish
 from ..stage.report import Reporter
+from .checkpoint_record import OPTIMIZER, STATE, CheckpointRecord
 from .model_layout import MODEL, WEIGHTS
+from .writing import write_tensors
 
 CHECKPOINTS = "checkpoints"
-OWNS = (f"{CHECKPOINTS}/step-*/**/*",)
-_OPTIMIZER = "optimizer.safetensors"
-_STATE = "checkpoint.json"
 _NAME = re.compile(r"step-(\d{8,})")
 
 
@@ -41,7 +40,7 @@ class Checkpoint:
     def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Put weights and optimizer back exactly as they were."""
         self.restore_weights(model)
-        saved = safetensors.torch.load_file(self.directory / _OPTIMIZER)
+        saved = safetensors.torch.load_file(self.directory / OPTIMIZER)
         names = {parameter: name for name, parameter in model.named_parameters()}
         for group in optimizer.param_groups:
             for parameter in group["params"]:
@@ -79,13 +78,13 @@ def write_checkpoint(
         for parameter, values in optimizer.state.items()
         for key, each in values.items()
     }
-    safetensors.torch.save_file(state, aside / _OPTIMIZER)
+    write_tensors(aside / OPTIMIZER, state)
     files = {
-        str(path.relative_to(aside)): FileRecord.of(path).as_json()
+        str(path.relative_to(aside)): FileRecord.of(path)
         for path in sorted(aside.rglob("*"))
         if path.is_file()
     }
-    write_json(aside / _STATE, {"step": step, "progress": progress, "files": files})
+    CheckpointRecord(step, progress, files).write(aside)
     final = _directory(run, step)
     final.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(final, ignore_errors=True)
@@ -134,14 +133,14 @@ def remove_old_checkpoints(run: Path, *, keep: int, spare: Collection[int] = ())
 
 def _remove(directory: Path) -> None:
     # Without this file it is no checkpoint, however far the removal gets.
-    (directory / _STATE).unlink(missing_ok=True)
+    (directory / STATE).unlink(missing_ok=True)
     shutil.rmtree(directory)
 
 
 def _open(directory: Path, step: int) -> Checkpoint:
-    state = read_json(directory / _STATE)
-    assert state is not None
-    return Checkpoint(directory, step, state["progress"])
+    record = CheckpointRecord.read(directory)
+    assert record is not None
+    return Checkpoint(directory, step, record.progress)
 
 
 def _directory(run: Path, step: int) -> Path:
@@ -157,13 +156,13 @@ def _all(run: Path) -> list[tuple[int, Path]]:
 
 
 def _fault(directory: Path) -> str | None:
-    state = read_json(directory / _STATE)
-    if state is None:
-        return f"no {_STATE}"
-    for name, record in state["files"].items():
+    record = CheckpointRecord.read(directory)
+    if record is None:
+        return f"{STATE} is missing or isn't what was written"
+    for name, expected in record.files.items():
         path = directory / name
         if not path.is_file():
             return f"{name} is missing"
-        if FileRecord.of(path).as_json() != record:
+        if FileRecord.of(path) != expected:
             return f"{name} doesn't match its checksum"
     return None

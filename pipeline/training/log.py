@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .writing import naming
+
 
 class MetricsLog:
     """Figures by step, one JSON object a line; a step that is taken again replaces its line."""
@@ -16,7 +18,7 @@ class MetricsLog:
 
     def write(self, figures: dict[str, Any]) -> None:
         """Append a line."""
-        with self._path.open("a", encoding="utf-8") as file:
+        with naming(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(figures) + "\n")
 
     def forget_after(self, step: int) -> None:
@@ -25,4 +27,5 @@ class MetricsLog:
             return
         lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        self._path.write_text("".join(kept), encoding="utf-8")
+        with naming(self._path):
+            self._path.write_text("".join(kept), encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ...model.weights import canonical_state_dict
 from ..errors import BadInput
 from ..stage.files import FileRecord, publish
 from .model_layout import CONFIG, MODEL, MODEL_FILES, TOKENIZER_FILES, WEIGHTS
+from .writing import naming, write_tensors
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,21 @@ def write_model(
     """
     directory.mkdir(parents=True, exist_ok=True)
     content = {"architectures": [architecture], **config.to_dict(), **(extra or {})}
-    (directory / CONFIG).write_text(
-        json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    with naming(directory / CONFIG):
+        (directory / CONFIG).write_text(
+            json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     weights = {name: each.detach().cpu().contiguous() for name, each in model.state_dict().items()}
-    safetensors.torch.save_file(weights, directory / WEIGHTS, metadata={"format": "pt"})
-    for name in TOKENIZER_FILES:
-        if (tokenizer / name).exists():
-            shutil.copyfile(tokenizer / name, directory / name)
+    write_tensors(directory / WEIGHTS, weights, metadata={"format": "pt"})
+    copy_files(tokenizer, directory, TOKENIZER_FILES)
+
+
+def copy_files(source: Path, directory: Path, names: Sequence[str]) -> None:
+    """Copy those of the named files that there are."""
+    for name in names:
+        if (source / name).exists():
+            with naming(directory / name):
+                shutil.copyfile(source / name, directory / name)
 
 
 def publish_model(aside: Path, run: Path) -> dict[str, FileRecord]:
@@ -82,7 +90,7 @@ def read_model(directory: Path) -> ModelFiles:
     """Read a model directory.
 
     Raises:
-        BadInput: a file is missing or damaged.
+        BadInput: a file is missing or damaged, or a weight is no number.
     """
     for name in (CONFIG, WEIGHTS):
         if not (directory / name).is_file():
@@ -97,6 +105,15 @@ def read_model(directory: Path) -> ModelFiles:
         raise BadInput(
             f"{directory} can't be read as a model: {error}.", hint="Is the copy complete?"
         ) from error
+    for name, each in weights.items():
+        if not torch.isfinite(each).all():
+            count = int((~torch.isfinite(each)).sum())
+            raise BadInput(
+                f"{directory / WEIGHTS}: {name} holds {count:,} values that are NaN or infinite; "
+                "expected numbers.",
+                hint="Its training failed or the file is damaged: start from an earlier checkpoint "
+                "of it, or from another model.",
+            )
     return ModelFiles(directory, config, weights)
 
 
