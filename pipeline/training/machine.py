@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...model.allocator import keep_freed_memory
 from ...model.precision import Precision, bfloat16_supported
 from ..errors import BadInput
 from ..stage.workers import available_workers
@@ -64,6 +65,7 @@ def set_up(settings: NumericsSettings, *, longest: int) -> Machine:
         precision = "bfloat16" if supported else "float32"
     threads = available_workers() if settings.threads == "auto" else settings.threads
     torch.set_num_threads(threads)
+    keep_freed_memory()
     for cache in _KERNEL_CACHES:
         os.environ.setdefault(cache, "64")
     # Without this the sums of an embedding's gradient may be added up in any order on a GPU.
