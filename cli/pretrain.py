@@ -10,7 +10,13 @@ import click
 from click.core import ParameterSource
 
 from ..pipeline.errors import BadInput, Stopped
-from ..pipeline.pretrain.settings import ArchitectureSettings, PretrainHow, PretrainSettings
+from ..pipeline.pretrain.settings import (
+    ArchitectureSettings,
+    PretrainHow,
+    PretrainSettings,
+    TimeHow,
+    seconds_of,
+)
 from ..pipeline.pretrain.stage import PretrainRequest, pretrain
 from ..pipeline.stage.engine import Completion
 from ..pipeline.training.settings import NumericsSettings
@@ -31,7 +37,7 @@ from .signals import stop_on_signals
     metavar="FILE",
     help="A config.json that describes the model, in place of --model.",
 )
-@settings_options(PretrainSettings, NumericsSettings, PretrainHow)
+@settings_options(PretrainSettings, NumericsSettings, PretrainHow, TimeHow)
 @common_options
 def command(
     shards: Path, config: Path | None, output: Path, force: bool, **values: Any
@@ -48,7 +54,7 @@ def command(
             hint="--config describes the whole model; single settings, such as "
             "--num-hidden-layers 4, go with either.",
         )
-    with stop_on_signals() as stop:
+    with stop_on_signals(seconds=seconds_of(collect(TimeHow, values).time)) as stop:
         request = PretrainRequest(
             shards=shards,
             config=None if config is None else _read_config(config),

@@ -1,8 +1,9 @@
-"""Signals turned into a question that long work asks between two steps."""
+"""Signals, and time that is up, turned into a question that long work asks between two steps."""
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,10 +14,11 @@ _STOPPING = tuple(
 
 
 class StopRequest:
-    """Whether somebody asked the work to stop, and by which signal."""
+    """Whether the work should stop: somebody asked for it by a signal, or its time is up."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, seconds: float | None = None) -> None:
         self.signal: signal.Signals | None = None
+        self._deadline = None if seconds is None else time.monotonic() + seconds
 
     @property
     def exit_code(self) -> int:
@@ -25,13 +27,18 @@ class StopRequest:
 
     def __call__(self) -> bool:
         """Tell whether the work should save what it has and stop."""
-        return self.signal is not None
+        if self.signal is not None:
+            return True
+        return self._deadline is not None and time.monotonic() > self._deadline
 
 
 @contextmanager
-def stop_on_signals() -> Generator[StopRequest]:
-    """Note the first signal to stop; a second one acts at once, as if nobody had listened."""
-    request = StopRequest()
+def stop_on_signals(*, seconds: float | None = None) -> Generator[StopRequest]:
+    """Note the first signal to stop; a second one acts at once, as if nobody had listened.
+
+    After `seconds` from now the work is asked to stop too.
+    """
+    request = StopRequest(seconds=seconds)
     before = {each: signal.getsignal(each) for each in _STOPPING}
 
     def note(number: int, frame: FrameType | None) -> None:

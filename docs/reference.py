@@ -9,7 +9,12 @@ from bertctl.cli.main import COMMANDS
 from bertctl.pipeline.corpus.settings import CorpusSettings, SentenceSettings
 from bertctl.pipeline.finetune.settings import FinetuneHow, FinetuneSettings
 from bertctl.pipeline.inspect.settings import InspectHow
-from bertctl.pipeline.pretrain.settings import ArchitectureSettings, PretrainHow, PretrainSettings
+from bertctl.pipeline.pretrain.settings import (
+    ArchitectureSettings,
+    PretrainHow,
+    PretrainSettings,
+    TimeHow,
+)
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.stage.settings import Setting, settings_of
 from bertctl.pipeline.training.settings import NumericsSettings
@@ -18,7 +23,9 @@ from bertctl.pipeline.vocab.settings import VocabHow, VocabSettings
 PAGE = Path(__file__).with_name("reference.md")
 KINDS = {"vocab": [VocabSettings, CorpusSettings, VocabHow]}
 KINDS["shard"] = [CorpusSettings, SentenceSettings, InstanceSettings, ShardHow]
-KINDS["pretrain"] = [ArchitectureSettings, PretrainSettings, NumericsSettings, PretrainHow]
+KINDS["pretrain"] = [
+    *(ArchitectureSettings, PretrainSettings, NumericsSettings, PretrainHow, TimeHow),
+]
 KINDS["finetune"] = [FinetuneSettings, NumericsSettings, FinetuneHow]
 KINDS["inspect"] = [InspectHow, CorpusSettings, SentenceSettings]
 KINDS["verify"] = []

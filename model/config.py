@@ -93,8 +93,18 @@ class BertConfig:
                     f"{name} is {content[name]!r}: such a model computes something else than BERT; "
                     f"only {accepted[0]!r} is supported"
                 )
-        fields = {field.name for field in dataclasses.fields(cls)}
+        fields = _field_names(cls)
         return cls(**{name: value for name, value in content.items() if name in fields})
+
+    @classmethod
+    def unknown_keys(cls, content: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the keys of a configuration file that neither this class nor its makers know."""
+        known = _field_names(cls) | _ONLY.keys() | _ABOUT_ELSE
+        return tuple(name for name in content if name not in known)
+
+
+def _field_names(kind: type[BertConfig]) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
 
 
 _SIZES = (
@@ -120,6 +130,14 @@ _ONLY: Mapping[str, tuple[object, ...]] = MappingProxyType(
     }
 )
 """Keys of a `config.json` without a field here, and the values under which they change nothing."""
+
+_ABOUT_ELSE = frozenset(
+    "_name_or_path architectures bos_token_id chunk_size_feed_forward directionality dtype "
+    "eos_token_id finetuning_task gradient_checkpointing id2label label2id language name_or_path "
+    "num_labels output_attentions output_hidden_states problem_type return_dict sep_token_id "
+    "torch_dtype torchscript transformers_version use_cache".split()
+)
+"""Keys of a `config.json` that say nothing of the computation: labels, versions, what is cached."""
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -1,5 +1,6 @@
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 import transformers
 
@@ -20,65 +20,36 @@ from bertctl.pipeline.errors import BadInput, Stopped, WorkFailed
 from bertctl.pipeline.pretrain.course import PretrainingCourse
 from bertctl.pipeline.pretrain.order import Order
 from bertctl.pipeline.pretrain.reading import Shard, ShardSet
-from bertctl.pipeline.pretrain.settings import ArchitectureSettings, PretrainHow, PretrainSettings
-from bertctl.pipeline.pretrain.stage import PretrainRequest, config_of, pretrain, seconds_of
+from bertctl.pipeline.pretrain.settings import seconds_of
+from bertctl.pipeline.pretrain.stage import PretrainRequest, config_of
 from bertctl.pipeline.shard.settings import InstanceSettings
 from bertctl.pipeline.shard.stage import ShardRequest, shard
-from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
-from bertctl.pipeline.training.settings import NumericsSettings
 
-from .corpora import write_corpus, write_predictable_corpus, write_vocabulary
+from .corpora import write_predictable_corpus, write_vocabulary
 from .killing import bytes_of, kill_when
-
-STEPS = 12
-SMALL = ArchitectureSettings(
-    model="tiny", hidden_size=32, num_attention_heads=2, intermediate_size=48
+from .pretrain_toys import (
+    HOW,
+    NUMERICS,
+    SMALL,
+    STEPS,
+    STILL,
+    TRAINING,
+    Recording,
+    command,
+    figures_of,
+    flags,
+    flip,
+    run,
+    steps_logged,
+    weights_of,
+    write_shards,
 )
-TRAINING = PretrainSettings(steps=STEPS, batch_size=11, learning_rate=2e-3)
-NUMERICS = NumericsSettings(device="cpu", precision="float32", threads=1, micro_batch_size=4)
-HOW = PretrainHow(checkpoint_every=3, eval_every=5, log_every=1)
-
-
-class Recording(Silent):
-    """A reporter that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.said.append(text)
-
-    def warn(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tmp_path_factory.mktemp("shards")
-    corpus = write_corpus(base / "corpus", files=4, per_file=12)
-    request = ShardRequest(
-        inputs=(str(corpus),),
-        vocab=write_vocabulary(base / "vocab.txt"),
-        instances=InstanceSettings(
-            max_seq_length=40, dupe_factor=2, num_shards=2, validation_fraction=0.1
-        ),
-    )
-    shard(request, base / "out", reporter=Silent())
-    return base / "out"
-
-
-def run(shards: Path, output: Path, **changes: Any) -> Completion:
-    reporter = changes.pop("reporter", Silent())
-    force = changes.pop("force", False)
-    request = PretrainRequest(
-        shards=shards, architecture=SMALL, training=TRAINING, numerics=NUMERICS, how=HOW
-    )
-    return pretrain(replace(request, **changes), output, reporter=reporter, force=force)
-
-
-def weights_of(directory: Path) -> dict[str, torch.Tensor]:
-    return safetensors.torch.load_file(directory / "model.safetensors")
+    return write_shards(tmp_path_factory.mktemp("shards"))
 
 
 @pytest.fixture(scope="module")
@@ -87,29 +58,6 @@ def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("whole") / "run"
     run(shards, output)
     return output
-
-
-def steps_logged(output: Path) -> int:
-    log = output / "log" / "metrics.jsonl"
-    return log.read_text().count("learning_rate") if log.exists() else 0
-
-
-def command(shards: Path, output: Path) -> list[str]:
-    flags = (
-        f"--model tiny --hidden-size 32 --num-attention-heads 2 --intermediate-size 48 "
-        f"--steps {STEPS} --batch-size 11 --learning-rate 2e-3 --device cpu --precision float32 "
-        "--threads 1 --micro-batch-size 4 --checkpoint-every 3 --eval-every 5 --log-every 1"
-    )
-    return [
-        sys.executable,
-        "-m",
-        "bertctl",
-        "pretrain",
-        str(shards),
-        *flags.split(),
-        "-o",
-        str(output),
-    ]
 
 
 def test_transformers_loads_the_model_with_the_same_logits(shards: Path, whole: Path) -> None:
@@ -144,13 +92,12 @@ def test_training_learns_which_words_go_together(tmp_path: Path) -> None:
     )
     shard(request, tmp_path / "shards", reporter=Silent())
     longer = replace(TRAINING, steps=300, batch_size=32, learning_rate=1e-2)
-    still = replace(SMALL, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     batched = replace(NUMERICS, micro_batch_size=32)
     done = run(
         tmp_path / "shards",
         tmp_path / "run",
         training=longer,
-        architecture=still,
+        architecture=STILL,
         numerics=batched,
         how=replace(HOW, checkpoint_every=1000, eval_every=1000),
     )
@@ -184,17 +131,35 @@ def test_run_killed_between_steps_ends_with_the_same_weights(
     assert steps == list(range(1, STEPS + 1)), "a step that was taken again stands twice in the log"
 
 
+HANG_BEFORE_A_CHECKPOINT_STANDS = """
+import sys, time
+from pathlib import Path
+replace = Path.replace
+def hang(path, target):
+    if Path(target).name == "step-00000006":
+        time.sleep(600)
+    return replace(path, target)
+Path.replace = hang
+from bertctl.cli.main import main
+main()
+"""
+
+
 def test_run_killed_inside_a_checkpoint_s_write_ends_with_the_same_weights(
     shards: Path, whole: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "killed"
     aside = output / ".bertctl" / "aside" / "checkpoint"
+    hanging = [sys.executable, "-c", HANG_BEFORE_A_CHECKPOINT_STANDS, *flags(shards, output)]
 
-    def writing() -> bool:
-        return steps_logged(output) >= 6 and aside.is_dir()
+    def written() -> bool:
+        return steps_logged(output) >= 6 and (aside / "checkpoint.json").is_file()
 
-    ended = kill_when(command(shards, output), writing, signal.SIGKILL)
+    ended = kill_when(hanging, written, signal.SIGKILL)
     assert ended.returncode == -signal.SIGKILL
+    # All of it is on the disk, and none of it where checkpoints are looked for.
+    assert (aside / "optimizer.safetensors").is_file()
+    assert [each.name for each in (output / "checkpoints").iterdir()] == ["step-00000003"]
     run(shards, output)
     assert bytes_of(output) == bytes_of(whole)
 
@@ -203,26 +168,41 @@ def test_run_stopped_by_time_keeps_its_step_and_goes_on(
     shards: Path, whole: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "stopped"
-    with pytest.raises(Stopped, match="after step"):
-        run(shards, output, how=replace(HOW, time="0.001s"))
+    timed = [*command(shards, output), "--time", "0.001s", "--plain"]
+    ended = subprocess.run(timed, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "Stopped after step 1 of 12" in ended.stderr
     assert (output / "checkpoints" / "step-00000001").is_dir()
     run(shards, output)
     assert bytes_of(output) == bytes_of(whole)
 
 
-def _flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+def test_time_that_is_no_duration_is_refused_before_anything_is_written(
+    shards: Path, tmp_path: Path
+) -> None:
+    asked = [*command(shards, tmp_path / "run"), "--time", "soon"]
+    ended = subprocess.run(asked, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "--time is 'soon'" in ended.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def _rewrite(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda newest: _flip(newest / "model" / "model.safetensors"),
-        lambda newest: _flip(newest / "optimizer.safetensors"),
+        lambda newest: flip(newest / "model" / "model.safetensors"),
+        lambda newest: flip(newest / "optimizer.safetensors"),
         lambda newest: (newest / "optimizer.safetensors").unlink(),
         lambda newest: (newest / "checkpoint.json").write_text("{"),
+        lambda newest: (newest / "checkpoint.json").write_text("{}"),
+        lambda newest: (newest / "checkpoint.json").write_text('{"step": 8, "progress": 5}'),
+        lambda newest: _rewrite(newest / "checkpoint.json", files=5),
+        lambda newest: _rewrite(newest / "checkpoint.json", files={}),
+        lambda newest: _rewrite(newest / "checkpoint.json", files={"model/config.json": 5}),
     ],
 )
 def test_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(
@@ -242,19 +222,28 @@ def test_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(
 
 
 def test_other_numerics_go_on_at_the_same_instance_with_a_notice(
-    shards: Path, whole: Path, tmp_path: Path
+    shards: Path, tmp_path: Path
 ) -> None:
+    # Dropout is keyed by micro-batch: without it other cuts give the same gradients, but for the
+    # order of sums.
+    run(shards, tmp_path / "whole", architecture=STILL)
     output, reporter = tmp_path / "run", Recording()
     counted = iter(range(100))
     with pytest.raises(Stopped):
-        run(shards, output, should_stop=lambda: next(counted) == 4)
-    run(shards, output, numerics=replace(NUMERICS, micro_batch_size=11), reporter=reporter)
+        run(shards, output, architecture=STILL, should_stop=lambda: next(counted) == 4)
+    other = replace(NUMERICS, micro_batch_size=11)
+    run(shards, output, architecture=STILL, numerics=other, reporter=reporter)
     told = [said for said in reporter.said if "micro_batch_size 4 → 11" in said]
     assert len(told) == 1
     assert sum("Other numerics" in said for said in reporter.said) == 1
-    for name, expected in weights_of(whole / "model").items():
-        # Dropout is keyed by micro-batch, so other cuts drop other units: alike, not equal.
-        torch.testing.assert_close(weights_of(output / "model")[name], expected, rtol=0, atol=0.05)
+    figures, expected = (figures_of(each) for each in (output, tmp_path / "whole"))
+    assert [each["step"] for each in figures] == [each["step"] for each in expected]
+    for name in ("tokens", "mlm_accuracy", "nsp_accuracy"):
+        assert [each[name] for each in figures] == pytest.approx([each[name] for each in expected])
+    for name in ("mlm_loss", "nsp_loss", "gradient_norm"):
+        assert [each[name] for each in figures] == pytest.approx(
+            [each[name] for each in expected], rel=1e-4
+        )
 
 
 @pytest.mark.parametrize("size", [1, 4, 11])
@@ -264,7 +253,7 @@ def test_gradient_does_not_depend_on_how_a_batch_is_cut(shards: Path, size: int)
     config = config_of(
         PretrainRequest(
             shards=shards,
-            architecture=replace(SMALL, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
+            architecture=STILL,
         ),
         vocab_size=90,
     )
@@ -308,7 +297,7 @@ def test_flipped_byte_in_a_shard_is_found_when_it_is_first_opened(
     copy.mkdir()
     for path in shards.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
-    _flip(copy / "train-00001-of-00004.arrow")
+    flip(copy / "train-00001-of-00004.arrow")
     with pytest.raises(BadInput, match=r"train-00001-of-00004\.arrow is damaged"):
         run(copy, tmp_path / "run")
     assert not (tmp_path / "run" / "manifest.json").exists()
@@ -322,7 +311,7 @@ def test_flipped_byte_in_a_shard_is_found_when_it_is_first_opened(
         ({"training": replace(TRAINING, batch_size=0)}, "--batch-size is 0"),
         ({"architecture": replace(SMALL, hidden_size=33)}, "not a multiple"),
         ({"architecture": replace(SMALL, max_position_embeddings=16)}, "up to 40 tokens"),
-        ({"how": replace(HOW, time="soon")}, "--time is 'soon'"),
+        ({"numerics": replace(NUMERICS, threads=99999)}, "--threads is 99999"),
         ({"config": {"model_type": "gpt2"}}, "model_type"),
     ],
 )
@@ -391,7 +380,7 @@ def test_damaged_checkpoint_does_not_outlive_the_ones_written_since(
             )
         (kept,) = (output / "checkpoints").iterdir()
         if stop_after == 8:
-            _flip(kept / "optimizer.safetensors")
+            flip(kept / "optimizer.safetensors")
     assert kept.name == "step-00000005"
     run(shards, output, how=one)
     assert bytes_of(output) == bytes_of(whole)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...model.config import BertConfig
+from ...model.flops import training_step_flops
 from ...model.optimiser import adamw
 from ...model.pretraining import BertForPreTraining
 from ...model.weights import initialise
@@ -24,15 +24,19 @@ from ..training.log import MetricsLog
 from ..training.loop import Hooks, TrainingState, train
 from ..training.machine import Machine, set_up
 from ..training.model_files import publish_model, write_model
-from ..training.model_layout import MODEL
+from ..training.model_layout import MODEL, TOKENIZER_FILES
 from .course import PretrainingCourse, baselines, evaluate
+from .facts import ShardFacts
 from .order import Order
 from .reading import Instances, ShardSet
-from .stage import PretrainRequest, seconds_of
+from .stage import PretrainRequest
 
 _ARCHITECTURE = "BertForPreTraining"
 _HELD_OUT_INSTANCES = 4096
 """The first rows of the validation shards, which were permuted when they were written."""
+_LARGE_HIDDEN_SIZE = 768
+_FLOPS_OF_A_THREAD = {"float32": 50e9, "bfloat16": 200e9}
+"""FLOP/s that one thread of a recent processor makes of a base model, roughly: for a warning."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +44,15 @@ class Corpus:
     """The shards of a finished `bertctl shard`, each checked when it is first opened."""
 
     stage: EarlierStage
+    facts: ShardFacts
     remembered: Path
 
     def shards(self, split: str) -> ShardSet:
         """Return one split's shards as a table."""
-        names = self._names(split)
-        sizes = [self.stage.manifest.statistics["rows"][name] for name in names]
+        names = self.facts.names(split)
+        sizes = [self.facts.rows[name] for name in names]
         paths = [self.stage.path(name) for name in names]
         return ShardSet(paths, sizes, on_opening=self._verify)
-
-    def copy_sizes(self) -> list[int]:
-        """Return how many training instances each copy of the corpus has."""
-        rows = self.stage.manifest.statistics["rows"]
-        counts = [rows[name] for name in self._names("train")]
-        copies = self.stage.manifest.recipe.what["dupe_factor"]
-        per_copy = len(counts) // copies
-        return [sum(counts[copy * per_copy : (copy + 1) * per_copy]) for copy in range(copies)]
 
     def held_out(self) -> Instances | None:
         """Return the instances that every evaluation uses; None where none were held out."""
@@ -64,25 +61,38 @@ class Corpus:
             return None
         return shards.read(np.arange(min(len(shards), _HELD_OUT_INSTANCES)))
 
-    def _names(self, split: str) -> list[str]:
-        return sorted(name for name in self.stage.manifest.files if name.startswith(f"{split}-"))
+    def verify_tokenizer(self) -> None:
+        """Raise `BadInput` if the vocabulary is damaged, which becomes the model's own."""
+        names = [name for name in TOKENIZER_FILES if name in self.stage.manifest.files]
+        self.stage.verify(names, remembered=self.remembered)
 
     def _verify(self, path: Path) -> None:
         self.stage.verify([path.name], remembered=self.remembered)
 
 
-def run(site: Site, request: PretrainRequest, shards: EarlierStage, config: BertConfig) -> Finished:
+def run(
+    site: Site,
+    request: PretrainRequest,
+    shards: EarlierStage,
+    facts: ShardFacts,
+    config: BertConfig,
+) -> Finished:
     """Train to the end, or to where someone asks to stop, and publish the model."""
-    longest = shards.manifest.recipe.what["max_seq_length"]
-    machine = set_up(request.numerics, longest=longest)
-    corpus = Corpus(shards, site.directory / "log" / "checked.json")
+    machine = set_up(request.numerics, longest=facts.max_seq_length)
+    corpus = Corpus(shards, facts, site.directory / "log" / "checked.json")
+    corpus.verify_tokenizer()
     course = _course(request, machine, corpus)
     state = _begin(site, request, machine, config)
     if state.step:
         site.reporter.notice(f"Going on after step {state.step:,} of {course.total_steps:,}.")
+    else:
+        _tell_if_slow(site, course, machine, config, longest=facts.max_seq_length)
     held_out = corpus.held_out()
     if held_out is None:
-        site.reporter.warn("No documents were held out, so nothing tells whether it learns.")
+        site.reporter.warn(
+            f"{request.shards} holds no held-out documents (--validation-fraction 0, or too few to "
+            "spare any), so nothing tells whether it learns: no statistics of validation."
+        )
     hooks = _hooks(
         site, request, machine, config, course, held_out, shards.directory, done=state.step
     )
@@ -112,7 +122,7 @@ def run(site: Site, request: PretrainRequest, shards: EarlierStage, config: Bert
 
 def _course(request: PretrainRequest, machine: Machine, corpus: Corpus) -> PretrainingCourse:
     settings = request.training
-    copy_sizes = corpus.copy_sizes()
+    copy_sizes = corpus.facts.copy_sizes()
     if not sum(copy_sizes):
         raise BadInput(f"{request.shards} holds no training instances.")
     steps = settings.steps
@@ -127,6 +137,30 @@ def _course(request: PretrainRequest, machine: Machine, corpus: Corpus) -> Pretr
         total_steps=steps,
         micro_batch_size=machine.micro_batch_size,
         device=machine.device,
+    )
+
+
+def _tell_if_slow(
+    site: Site, course: PretrainingCourse, machine: Machine, config: BertConfig, *, longest: int
+) -> None:
+    """Say before it begins, not after a day, that a large model needs more than a processor."""
+    if machine.device.type != "cpu" or config.hidden_size < _LARGE_HIDDEN_SIZE:
+        return
+    size = course.settings.batch_size
+    flops = course.total_steps * training_step_flops(
+        config,
+        num_tokens=size * longest,
+        sum_squared_lengths=size * longest**2,
+        num_masked=round(size * longest * 0.15),
+        num_sequences=size,
+    )
+    hours = flops / (machine.threads * _FLOPS_OF_A_THREAD[machine.precision]) / 3600
+    if hours < 1:
+        return
+    site.reporter.notice(
+        f"A model of this size ({config.num_hidden_layers} layers of {config.hidden_size}) on a "
+        f"processor: {course.total_steps:,} steps may take {hours:,.0f} hours, at a rough guess. "
+        "--model tiny, mini or small is faster by far; so is a GPU."
     )
 
 
@@ -164,7 +198,6 @@ def _hooks(
 ) -> Hooks:
     log = MetricsLog(site.directory / "log" / "metrics.jsonl")
     log.forget_after(done)
-    deadline = _deadline(request)
 
     def after_step(state: TrainingState, figures: dict[str, float]) -> None:
         if state.step == 1 or state.step % request.how.log_every == 0:
@@ -203,15 +236,10 @@ def _hooks(
         after_step=after_step,
         evaluate=evaluate_now,
         save=save,
-        should_stop=lambda: request.should_stop() or time.monotonic() > deadline,
+        should_stop=request.should_stop,
         evaluate_every=request.how.eval_every,
         save_every=request.how.checkpoint_every,
     )
-
-
-def _deadline(request: PretrainRequest) -> float:
-    seconds = seconds_of(request.how.time)
-    return float("inf") if seconds is None else time.monotonic() + seconds
 
 
 def _publish(

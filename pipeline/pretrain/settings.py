@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import BadInput
 from ..stage.settings import setting
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,29 @@ class PretrainHow:
     keep: int = setting(2, "Newest checkpoints that are kept.", minimum=1)
     eval_every: int = setting(1000, "Steps between held-out evaluations.", minimum=1)
     log_every: int = setting(10, "Steps between lines of log/metrics.jsonl.", minimum=1)
+
+
+@dataclass(frozen=True)
+class TimeHow:
+    """*How*: what the command line makes of the clock; a program passes `should_stop` instead."""
+
     time: str | None = setting(
         None, "Stop and keep after so long, such as 90s, 45m or 2h; the schedule is unchanged."
     )
+
+
+def seconds_of(text: str | None) -> float | None:
+    """Read a duration such as 90s, 45m, 2h or 1d; None stays None.
+
+    Raises:
+        BadInput: it isn't one.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if match is None:
+        raise BadInput(
+            f"--time is {text!r}; expected a number and a unit: 90s, 45m, 2h or 1d.",
+            hint="Training stops after it and keeps its last step.",
+        )
+    return float(match[1]) * _SECONDS[match[2]]

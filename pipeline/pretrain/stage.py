@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -19,6 +18,7 @@ from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..training.model_layout import CHECKPOINT_FILES, MODEL, MODEL_FILES
 from ..training.settings import NumericsSettings
+from .facts import ShardFacts
 from .settings import ArchitectureSettings, PretrainHow, PretrainSettings
 
 STAGE = "pretrain"
@@ -29,7 +29,6 @@ _OWNS = (
     "log/metrics.jsonl",
     "log/checked.json",
 )
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -56,31 +55,25 @@ def pretrain(
         Stopped: a signal or `--time` ended it; its last step is kept.
     """
     check_settings(request.architecture, request.training, request.numerics, request.how)
-    seconds_of(request.how.time)
     if (request.training.steps is None) == (request.training.epochs is None):
         raise BadInput(
             "How long to train isn't said, or said twice: expected either --steps or --epochs.",
             hint="BERT was trained for about 40 epochs: --epochs 40.",
         )
     shards = open_earlier(request.shards, "shard", format_version=SHARD_FORMAT_VERSION)
-    if shards.manifest.recipe.what["next_sentence"] == "none":
+    facts = ShardFacts.of(shards)
+    if facts.next_sentence == "none":
         raise BadInput(
             f"{request.shards} was made with --next-sentence none; expected sentence pairs, from "
             "which next-sentence prediction is learnt beside masked tokens.",
             hint="Make shards with --next-sentence random or order.",
         )
-    vocabulary = shards.manifest.statistics
-    config = config_of(
-        request,
-        vocab_size=vocabulary["vocab_size"],
-        pad_token_id=vocabulary["pad_token_id"],
-    )
-    longest = shards.manifest.recipe.what["max_seq_length"]
-    if longest > config.max_position_embeddings:
+    config = config_of(request, vocab_size=facts.vocab_size, pad_token_id=facts.pad_token_id)
+    if facts.max_seq_length > config.max_position_embeddings:
         raise BadInput(
-            f"{request.shards} has instances of up to {longest} tokens; the model reads "
-            f"{config.max_position_embeddings}.",
-            hint=f"Give --max-position-embeddings {longest}.",
+            f"{request.shards} has instances of up to {facts.max_seq_length} tokens; the model "
+            f"reads {config.max_position_embeddings}.",
+            hint=f"Give --max-position-embeddings {facts.max_seq_length}.",
         )
     recipe = Recipe(
         stage=STAGE,
@@ -90,7 +83,7 @@ def pretrain(
         numerics=resolved(request.numerics),
         owns=_OWNS,
     )
-    work = partial(_work, request=request, shards=shards, config=config)
+    work = partial(_work, request=request, shards=shards, facts=facts, config=config)
     return complete(recipe, output, work, reporter=reporter, reads=[request.shards], force=force)
 
 
@@ -117,27 +110,31 @@ def config_of(request: PretrainRequest, *, vocab_size: int, pad_token_id: int = 
         ) from error
 
 
-def seconds_of(text: str | None) -> float | None:
-    """Read a duration such as 90s, 45m, 2h or 1d; None stays None.
-
-    Raises:
-        BadInput: it isn't one.
-    """
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
-    if match is None:
-        raise BadInput(
-            f"--time is {text!r}; expected a number and a unit: 90s, 45m, 2h or 1d.",
-            hint="Training stops after it and keeps its last step.",
-        )
-    return float(match[1]) * _SECONDS[match[2]]
-
-
 def _work(
-    site: Site, request: PretrainRequest, shards: EarlierStage, config: BertConfig
+    site: Site,
+    request: PretrainRequest,
+    shards: EarlierStage,
+    facts: ShardFacts,
+    config: BertConfig,
 ) -> Finished:
+    if request.config is not None:
+        _tell_unused(site.reporter, request.config, config)
     # torch takes a second to import: only a run that has work to do pays for it.
     from .run import run
 
-    return run(site, request, shards, config)
+    return run(site, request, shards, facts, config)
+
+
+def _tell_unused(reporter: Reporter, given: Mapping[str, Any], config: BertConfig) -> None:
+    """Say what of a configuration file has no part in the model that is built."""
+    for name in ("vocab_size", "pad_token_id"):
+        if name in given and given[name] != getattr(config, name):
+            reporter.notice(
+                f"--config says {name} {given[name]}; the shards' vocabulary has "
+                f"{getattr(config, name)}, which is taken."
+            )
+    if unknown := BertConfig.unknown_keys(given):
+        reporter.warn(
+            f"--config holds {', '.join(unknown)}: no setting of this model, left aside. Check the "
+            "spelling."
+        )

@@ -19,7 +19,7 @@ class NumericsSettings:
         "auto", "auto is bfloat16 where the processor multiplies it in hardware."
     )
     threads: int | Literal["auto"] = setting(
-        "auto", "Processor threads; auto takes every processor.", minimum=1
+        "auto", "Processor threads; auto takes every processor.", minimum=1, maximum=1024
     )
     micro_batch_size: int | Literal["auto"] = setting(
         "auto", "Instances computed at once; a batch is a sum of them.", minimum=1
