@@ -152,7 +152,13 @@ def test_changed_corpus_is_refused_and_a_moved_or_touched_one_is_not(
     assert run_toy(corpus, output).was_up_to_date
     moved = corpus.rename(tmp_path / "moved")
     (moved / "2.txt").rename(moved / "renamed.txt")
-    assert run_toy(moved, output).was_up_to_date
+    told = Recording()
+    assert run_toy(moved, output, reporter=told).was_up_to_date
+    assert any("moved or touched" in each for each in told.notices)
+    # What was found the same once isn't read again.
+    again = Recording()
+    assert run_toy(moved, output, reporter=again).was_up_to_date
+    assert not again.notices
     (moved / "4.txt").write_text("other words")
     with pytest.raises(OutputRefused, match=r"4\.txt"):
         run_toy(moved, output)

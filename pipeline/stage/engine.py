@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputRefused
-from .files import FileRecord, write_json
+from .files import FileRecord, fingerprint_of, read_json, write_json
 from .labour import Labour
 from .lock import LOCK, locked
 from .manifest import MANIFEST, RECIPE, Manifest
 from .ownership import (
+    SEEN_INPUTS,
     recipe_at,
     refuse_foreign,
     refuse_own_source,
@@ -97,7 +98,7 @@ def complete(
     with refused_if_unusable(directory):
         refuse_foreign(directory)
         refuse_own_source(directory, [*reads, *recipe.local_inputs])
-    if not force and (manifest := _up_to_date(directory, recipe, read_contents)):
+    if not force and (manifest := _up_to_date(directory, recipe, read_contents, reporter)):
         _sweep(directory)
         return Completion(directory, manifest, was_up_to_date=True)
     with ExitStack() as holding:
@@ -106,7 +107,7 @@ def complete(
             holding.enter_context(locked(directory, share=labour.share))
         if force and _stands_in_the_way(directory, recipe):
             remove_ours(directory)
-        elif manifest := _up_to_date(directory, recipe, read_contents):
+        elif manifest := _up_to_date(directory, recipe, read_contents, reporter):
             # Its last writer ended while this process waited for the lock.
             return Completion(directory, manifest, was_up_to_date=True)
         _continue_or_refuse(directory, recipe, reporter)
@@ -150,7 +151,7 @@ def _begin(directory: Path, recipe: Recipe, *, alone: bool) -> None:
 
 
 def _up_to_date(
-    directory: Path, recipe: Recipe, read_contents: ContentReader | None
+    directory: Path, recipe: Recipe, read_contents: ContentReader | None, reporter: Reporter
 ) -> Manifest | None:
     """Return the manifest if it stands for `recipe`; None where there is none yet."""
     manifest = Manifest.read(directory)
@@ -158,7 +159,7 @@ def _up_to_date(
         return None
     differences = list(manifest.recipe.differences(recipe))
     if not differences:
-        differences += _changed_inputs(manifest, recipe, read_contents)
+        differences += _changed_inputs(directory, manifest, recipe, read_contents, reporter)
     _refuse_differences(directory, differences)
     if fault := manifest.missing_or_resized(directory):
         raise OutputRefused(
@@ -169,15 +170,25 @@ def _up_to_date(
 
 
 def _changed_inputs(
-    manifest: Manifest, recipe: Recipe, read_contents: ContentReader | None
+    directory: Path,
+    manifest: Manifest,
+    recipe: Recipe,
+    read_contents: ContentReader | None,
+    reporter: Reporter,
 ) -> list[Difference]:
     old, new = set(manifest.recipe.inputs), set(recipe.inputs)
-    if old == new:
+    listing = fingerprint_of([asdict(each) for each in sorted(new, key=lambda each: each.path)])
+    seen = directory / SEEN_INPUTS
+    if old == new or (read_json(seen) or {}).get("same") == [listing, manifest.content]:
         return []
     contents = {each.path: manifest.contents[each.path] for each in old & new}
     if read_contents is not None:
+        reporter.notice("Input files were moved or touched: reading whether they changed.")
         contents.update(read_contents(sorted(new - old, key=lambda each: each.path)))
     if total_content(contents) == manifest.content:
+        with suppress(OSError):  # it would be read again next time
+            seen.parent.mkdir(exist_ok=True)
+            write_json(seen, {"same": [listing, manifest.content]})
         return []
     before = {each.path: _describe(each) for each in old}
     after = {each.path: _describe(each) for each in new}

@@ -15,6 +15,9 @@ from .manifest import MANIFEST, RECIPE, Manifest
 from .recipe import Recipe
 from .units import WORK
 
+SEEN_INPUTS = "log/inputs.json"
+"""Where the engine remembers another listing of inputs that turned out to hold the same content."""
+
 
 @contextmanager
 def refused_if_unusable(directory: Path) -> Generator[None]:
@@ -72,7 +75,7 @@ def remove_ours(directory: Path) -> None:
     recipe = recipe_at(directory) or (manifest and manifest.recipe)
     if recipe is None:
         return
-    names = (*(manifest.files if manifest else ()), *recipe.owns)
+    names = (*(manifest.files if manifest else ()), *recipe.owns, SEEN_INPUTS)
     if outside := [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]:
         raise OutputRefused(
             f"{directory} says that {outside[0]!r} belongs to it, which is elsewhere: "
