@@ -201,7 +201,7 @@ def build(name: str, args: argparse.Namespace) -> Step:
     config = SIZES[args.size]
     who, precision, *tuned = name.split()
     if who == "bertctl":
-        keep_freed_memory()
+        keep_freed_memory()  # as every run of bertctl does when it sets its machine up
         return our_step(config, precision=precision, micro_batch_size=args.micro_batch_size)
     return peer_step(
         config,
