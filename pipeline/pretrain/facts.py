@@ -39,15 +39,16 @@ class ShardFacts:
         }
         rows = found["rows"]
         kinds = {"rows": dict, "next_sentence": str}
+        files = [name for name in shards.manifest.files if name.endswith(".arrow")]
         wrong = [name for name, each in found.items() if type(each) is not kinds.get(name, int)]
         if not wrong:
-            files = [name for name in shards.manifest.files if name.endswith(".arrow")]
             wrong = [f"rows of {name}" for name in files if type(rows.get(name)) is not int]
         if wrong:
             raise BadInput(
                 f"{shards.directory / MANIFEST} is damaged: it doesn't say {wrong[0]}.",
                 hint="Copy it again, or make the shards again with --force.",
             )
+        found["rows"] = {name: rows[name] for name in files}
         return cls(**found)
 
     def names(self, split: str) -> list[str]:

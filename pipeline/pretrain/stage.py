@@ -52,7 +52,7 @@ def pretrain(
     Raises:
         BadInput: a setting can't be used, or the shards aren't finished, damaged, or don't fit.
         OutputRefused: `output` isn't ours, is in use or was made by another recipe.
-        Stopped: a signal or `--time` ended it; its last step is kept.
+        Stopped: someone asked for it; its last step is kept.
     """
     check_settings(request.architecture, request.training, request.numerics, request.how)
     if (request.training.steps is None) == (request.training.epochs is None):
