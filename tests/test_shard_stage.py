@@ -476,3 +476,26 @@ def test_text_that_is_nothing_to_the_vocabulary_is_warned_about(
     (corpus / "more.txt").write_text("ДОМ СТОИТ. ОН СТАР.\n" * 200)
     run(corpus, vocab, tmp_path / "unknown", reporter=said)
     assert any("not in the vocabulary" in each for each in said.warnings)
+
+
+def test_forced_run_that_fails_keeps_the_shards_that_were_there(
+    corpus: Path, vocab: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    run(corpus, vocab, output)
+    before = bytes_of(output)
+    (corpus / "zz.txt").write_bytes(b"Not \xff text.\n")
+    longer = {"max_seq_length": 64}
+    with pytest.raises(BadInput, match=r"zz\.txt"):
+        run(corpus, vocab, output, instances=longer, force=True)
+    assert bytes_of(output) == before
+    with pytest.raises(OutputRefused, match="--max-seq-length: 48 → 64"):
+        run(corpus, vocab, output, instances=longer)
+    (corpus / "zz.txt").unlink()
+    said = Recording()
+    run(corpus, vocab, output, instances=longer, force=True, reporter=said)
+    run(corpus, vocab, tmp_path / "fresh", instances=longer)
+    assert bytes_of(output) == bytes_of(tmp_path / "fresh")
+    assert {path.name for path in output.iterdir()} == {
+        path.name for path in (tmp_path / "fresh").iterdir()
+    }

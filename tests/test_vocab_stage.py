@@ -276,3 +276,29 @@ def test_of_a_small_corpus_nothing_is_held_out(tmp_path: Path) -> None:
     text = "".join(path.read_text() for path in corpus.iterdir())
     assert figures["words"] == len(text.replace(".", " .").split())
     assert figures["held_out"] is None
+
+
+def test_vocabulary_that_cannot_be_replaced_after_all_stays(corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    run(corpus, output)
+    before = bytes_of(output)
+    (corpus / "zz.txt").write_bytes(b"Not \xff text.\n")
+    request = VocabRequest((str(corpus),), SETTINGS)
+    with pytest.raises(BadInput, match=r"zz\.txt"):
+        vocab(request, output, reporter=Silent(), force=True)
+    (corpus / "zz.txt").unlink()
+    with pytest.raises(BadInput, match="smaller than what has to be"):
+        vocab(
+            VocabRequest((str(corpus),), replace(SETTINGS, vocab_size=7)),
+            output,
+            reporter=Silent(),
+            force=True,
+        )
+    assert bytes_of(output) == before
+    # Nothing of the attempts is left, and the old vocabulary is what it was.
+    assert run(corpus, output).was_up_to_date
+    assert not (output / ".bertctl").exists()
+    larger = VocabRequest((str(corpus),), replace(SETTINGS, vocab_size=220))
+    assert not vocab(larger, output, reporter=Silent(), force=True).was_up_to_date
+    vocab(larger, tmp_path / "fresh", reporter=Silent())
+    assert bytes_of(output) == bytes_of(tmp_path / "fresh")

@@ -23,6 +23,7 @@ from ..wordpiece.vocabulary import Vocabulary
 from .bucketing import BucketTask, Plan, plan_buckets, write_bucket
 from .instances import SpecialIds
 from .masking import MaskSettings
+from .room import check_room
 from .settings import FORMAT_VERSION, InstanceSettings, needs_chinese_words
 from .stage import STAGE, ShardRequest
 from .tokenising import Tokenise, encoder_for
@@ -49,6 +50,14 @@ def run(site: Site, request: ShardRequest) -> Finished:
     encoder = encoder_for(request.vocab)
     vocabulary = encoder.vocabulary
     chinese_words = needs_chinese_words(request.instances, request.sentences)
+    scratch = None if how.scratch is None else Path(how.scratch)
+    if request.corpus.max_documents is None:
+        check_room(
+            site,
+            copies=request.instances.dupe_factor,
+            id_bytes=vocabulary.id_dtype.itemsize,
+            scratch=scratch,
+        )
     corpus = pass_over(
         site,
         request.corpus,
@@ -63,7 +72,7 @@ def run(site: Site, request: ShardRequest) -> Finished:
             ]
         ),
         chunk_bytes=int(how.chunk_megabytes * 1e6),
-        kept_in=None if how.scratch is None else Path(how.scratch),
+        kept_in=scratch,
     )
     totals = {name: corpus.total(name) for name in _COUNTED}
     _warn_of_unknown(site.reporter, totals["unknown"] / max(totals["tokens"], 1))
@@ -96,6 +105,7 @@ def run(site: Site, request: ShardRequest) -> Finished:
         "next_sentence": request.instances.next_sentence,
     }
     tasks = _bucket_tasks(site, request.instances, vocabulary, paths, plan, metadata)
+    site.make_room()
     buckets = _write_buckets(site, tasks)
     tokenizer = _write_tokenizer(site, encoder)
     train = _split_figures(buckets, "train")
@@ -152,10 +162,12 @@ def _bucket_tasks(
 def _write_buckets(site: Site, tasks: Sequence[BucketTask]) -> list[Unit]:
     made: list[Unit] = []
     total = sum(task.copies for task in tasks)
+    instances = 0
     with site.reporter.phase("write shards", total=total, unit="shards") as progress:
         for unit in site.labour.run(write_bucket, tasks):
             made.append(unit)
-            progress.advance(len(unit.files))
+            instances += sum(unit.result["rows"].values())
+            progress.advance(len(unit.files), instances_done=instances)
     return sorted(made, key=lambda unit: unit.name)
 
 

@@ -83,6 +83,7 @@ def shard(
         reads=[request.vocab],
         labour=labour,
         force=force,
+        makes_room=True,
     )
 
 

@@ -44,6 +44,9 @@ class Site:
     units: UnitStore
     reporter: Reporter
     labour: Labour = _ALONE
+    make_room: Callable[[], None] = lambda: None
+    """To be called before anything is put where it will stay: until then an older output that is
+    to be replaced stands, so that a bad input costs nobody what they had."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,14 @@ def complete(
     reads: Sequence[Path] = (),
     labour: Labour = _ALONE,
     force: bool = False,
+    makes_room: bool = False,
 ) -> Completion:
     """Bring `directory` to the state that `recipe` describes, doing only what is missing.
 
     `read_contents` digests input files again: it is asked only where a finished output's listing
     no longer matches, to tell a moved or touched corpus from a changed one. `reads` are the files
-    and directories that the work reads beside the recipe's inputs.
+    and directories that the work reads beside the recipe's inputs. `makes_room` says that the work
+    calls `Site.make_room` itself; else it is called before the work begins.
 
     Raises:
         ShareDone: `labour` is a share of the work, and others haven't done theirs yet.
@@ -105,16 +110,22 @@ def complete(
         with refused_if_unusable(directory):
             directory.mkdir(parents=True, exist_ok=True)
             holding.enter_context(locked(directory, share=labour.share))
-        if force and _stands_in_the_way(directory, recipe):
-            remove_ours(directory)
-        elif manifest := _up_to_date(directory, recipe, read_contents, reporter):
-            # Its last writer ended while this process waited for the lock.
-            return Completion(directory, manifest, was_up_to_date=True)
-        _continue_or_refuse(directory, recipe, reporter)
+        room = _Room(directory, recipe, is_taken=force and _stands_in_the_way(directory, recipe))
+        if not room.is_taken:
+            if manifest := _up_to_date(directory, recipe, read_contents, reporter):
+                # Its last writer ended while this process waited for the lock.
+                return Completion(directory, manifest, was_up_to_date=True)
+            _continue_or_refuse(directory, recipe, reporter)
         reporter.detail(recipe.in_words())
-        _begin(directory, recipe, alone=labour.share is None)
-        site = Site(directory, recipe, UnitStore(directory), reporter, labour)
+        if room.is_taken and not makes_room:
+            # What was begun here by another recipe isn't told apart by its units alone.
+            shutil.rmtree(directory / WORK, ignore_errors=True)
+        _begin(directory, alone=labour.share is None)
+        if not (room.is_taken and makes_room and labour.share is None):
+            room.make()
+        site = Site(directory, recipe, UnitStore(directory), reporter, labour, room.make)
         finished = work(site)
+        room.make()
         labour.leave_the_rest()
         for stray in site.units.stray_files(finished.files.keys()):
             stray.unlink(missing_ok=True)
@@ -142,12 +153,31 @@ def _hindrances(begun: Recipe, recipe: Recipe) -> list[Difference]:
     return [each for each in begun.differences(recipe) if each not in mends]
 
 
-def _begin(directory: Path, recipe: Recipe, *, alone: bool) -> None:
+def _begin(directory: Path, *, alone: bool) -> None:
     aside = directory / _ASIDE
     if alone:
         shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True, exist_ok=True)
-    write_json(directory / RECIPE, recipe.as_json(), aside=aside / unshared(RECIPE))
+
+
+@dataclass
+class _Room:
+    """The place of an output, taken or not by one that is to be replaced."""
+
+    directory: Path
+    recipe: Recipe
+    is_taken: bool
+    is_made: bool = False
+
+    def make(self) -> None:
+        """Remove what is in the way, and say what is made here from now on."""
+        if self.is_made:
+            return
+        if self.is_taken:
+            remove_ours(self.directory)
+        aside = self.directory / _ASIDE / unshared(RECIPE)
+        write_json(self.directory / RECIPE, self.recipe.as_json(), aside=aside)
+        self.is_made = True
 
 
 def _up_to_date(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +87,6 @@ def remove_ours(directory: Path) -> None:
     for path in named:
         if path.is_file() or path.is_symlink():
             path.unlink()
-    shutil.rmtree(directory / WORK, ignore_errors=True)
     for path in sorted({path.parent for path in named}, reverse=True):
         while path != directory and path.is_dir() and not any(path.iterdir()):
             path.rmdir()

@@ -11,7 +11,10 @@ class Progress(Protocol):
     """One piece of work under way."""
 
     def advance(self, amount: float, **figures: float | str) -> None:
-        """Count `amount` more as done; `figures` are shown beside the bar."""
+        """Count `amount` more as done; `figures` are shown beside the bar.
+
+        One whose name ends in `_done` is a count, and is shown with its rate.
+        """
         ...
 
 

@@ -76,6 +76,13 @@ def run(site: Site, request: VocabRequest) -> Finished:
     is_held_out = corpus.total("num_documents") >= _FEWEST_DOCUMENTS
     sides = (_TRAINING,) if is_held_out else (_TRAINING, _SPARED)
     training = add_up(site, corpus.pieces, _TRAINING, sides)
+    site.labour.leave_the_rest()
+    (training_file,) = training.files
+    lesson = choose_words(Table(site.directory / training_file), settings.limit_alphabet)
+    _tell_of_words_left_out(site, lesson, training)
+    tokens = _train(site, lesson, settings)
+    vocabulary = Vocabulary(tuple(tokens), settings.special_token)
+    site.make_room()
     held_out = add_up(
         site,
         corpus.pieces if is_held_out else (),
@@ -83,12 +90,6 @@ def run(site: Site, request: VocabRequest) -> Finished:
         (_HELD_OUT,),
         output=HELD_OUT_FILE,
     )
-    site.labour.leave_the_rest()
-    (training_file,) = training.files
-    lesson = choose_words(Table(site.directory / training_file), settings.limit_alphabet)
-    _tell_of_words_left_out(site, lesson, training)
-    tokens = _train(site, lesson, settings)
-    vocabulary = Vocabulary(tuple(tokens), settings.special_token)
     unit = _write(site, vocabulary, normalization)
     return Finished(
         files={**unit.files, **held_out.files},

@@ -63,7 +63,14 @@ def vocab(
     work = partial(_work, request=request)
     contents = contents_reader(recipe, request.corpus)
     return complete(
-        recipe, output, work, reporter=reporter, read_contents=contents, labour=labour, force=force
+        recipe,
+        output,
+        work,
+        reporter=reporter,
+        read_contents=contents,
+        labour=labour,
+        force=force,
+        makes_room=True,
     )
 
 
