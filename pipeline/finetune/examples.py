@@ -187,7 +187,8 @@ def _label(table: Table, row: int, name: str, value: Any) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         raise BadInput(
             f"{table.place(row)}: {json.dumps(value)} in the column {name!r}; expected a label.",
-            hint="Write null where there is no label. pandas writes NaN for a missing value.",
+            hint="Label the row or take it out; in a --test file null says that there is no label. "
+            "pandas writes NaN for a missing value.",
         )
     return (value if isinstance(value, str) else json.dumps(value)).strip() or None
 
