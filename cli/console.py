@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import re
 import resource
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -162,10 +165,12 @@ class _Bar:
 
     def __init__(self, bar: tqdm[Any]) -> None:
         self._bar = bar
+        self._begun = time.monotonic()
 
     def advance(self, amount: float, **figures: float | str) -> None:
         """Move the bar on."""
-        self._bar.set_postfix_str(_figures(figures), refresh=False)
+        elapsed = time.monotonic() - self._begun
+        self._bar.set_postfix_str(_figures(figures, elapsed), refresh=False)
         self._bar.update(amount)
 
 
@@ -183,7 +188,7 @@ class _Lines:
     def advance(self, amount: float, **figures: float | str) -> None:
         """Count; say so if it is time."""
         self._done += amount
-        self._figures = _figures(figures)
+        self._figures = _figures(figures, time.monotonic() - self._begun)
         if time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES:
             self._line(since=self._said, begun_with=self._done_when_said)
 
@@ -214,18 +219,39 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _figures(figures: Mapping[str, float | str]) -> str:
-    shown = [
-        f"{name.replace('_', ' ')} {value if isinstance(value, str) else _scaled(value)}"
-        for name, value in figures.items()
-    ]
+def _figures(figures: Mapping[str, float | str], seconds: float) -> str:
+    shown: list[str] = []
+    for name, value in figures.items():
+        words = name.removesuffix("_done").replace("_", " ")
+        if isinstance(value, str):
+            shown.append(f"{words} {value}")
+        elif name.endswith("_done"):
+            rate = _scaled(value / max(seconds, 1e-9))
+            shown.append(f"{_scaled(value)} {words}, {rate} {words}/s")
+        else:
+            shown.append(f"{words} {_scaled(value)}")
     return ", ".join([*shown, f"memory {_scaled(_peak_memory_bytes())}B"])
 
 
 def _peak_memory_bytes() -> float:
+    """Return the most that a process of this run has taken: this one, or any of its workers."""
     unit = 1 if sys.platform == "darwin" else 1024
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(each).ru_maxrss for each in kinds) * unit
+    ended = max(resource.getrusage(each).ru_maxrss for each in kinds) * unit
+    return max([ended, *_peaks_of_workers()])
+
+
+def _peaks_of_workers() -> list[float]:
+    """Return the peak of each worker at work, where the system tells (Linux)."""
+    peaks: list[float] = []
+    for worker in multiprocessing.active_children():
+        try:
+            status = Path(f"/proc/{worker.pid}/status").read_text()
+        except OSError:
+            continue
+        if found := re.search(r"VmHWM:\s*(\d+) kB", status):
+            peaks.append(float(found[1]) * 1024)
+    return peaks
 
 
 def _scaled(value: float) -> str:

@@ -60,11 +60,18 @@ def _rows(done: Completion) -> list[tuple[str, str]]:
         ("  unknown", f"{figures['unknown'] / tokens:.3%}"),
         ("instances", f"{train['instances']:,}"),
         ("  mean length", f"{train['tokens'] / max(train['instances'], 1):.1f} tokens"),
+        ("  padding saved", _padding(train, done.manifest.recipe.what["max_seq_length"])),
         ("  masked", f"{train['predictions'] / max(train['tokens'], 1):.1%} of tokens"),
         *_word_rows(train),
         *_pair_rows(train, done.manifest.recipe.what["next_sentence"]),
         ("written", f"{len(done.manifest.files):,} files, {size / 1e6:,.1f} MB"),
     ]
+
+
+def _padding(train: dict[str, int], max_seq_length: int) -> str:
+    """Tell what a loader that pads every instance to the greatest length would add."""
+    padded = max(train["instances"] * max_seq_length, 1)
+    return f"{1 - train['tokens'] / padded:.1%}"
 
 
 def _word_rows(train: dict[str, int]) -> list[tuple[str, str]]:

@@ -106,13 +106,21 @@ def pass_over(
     made: dict[str, list[Unit]] = {task.name: [] for task in tasks}
     contents = {each.path: 0 for each in files}
     size = sum(each.size for each in files)
+    seen: set[str] = set()
+    num_documents = 0
     with site.reporter.phase(phase, total=size, unit="B") as progress:
         for name, units in site.labour.run(_run_group, tasks):
             made[name] = units
             for unit in units:
                 for path, content in unit.result["contents"].items():
                     contents[path] += int(content, 16)
-            progress.advance(sum(unit.result["source_bytes"] for unit in units))
+                seen.update(unit.result["contents"])
+                num_documents += unit.result["num_documents"]
+            progress.advance(
+                sum(unit.result["source_bytes"] for unit in units),
+                files=f"{len(seen):,} of {len(files):,}",
+                documents=num_documents,
+            )
     done = CorpusPass(
         pieces=tuple(unit for units in made.values() for unit in units),
         contents={path: _in_hex(content) for path, content in contents.items()},
