@@ -48,7 +48,9 @@ demo: $(READY)  ## raw text to a fine-tuned encoder, in about ten minutes
 
 bench: $(READY)  ## the benchmarks, each beside its reference
 	$(BIN)/python benchmarks/corpus.py
+	$(BIN)/python benchmarks/vocabulary.py
 	$(BIN)/python benchmarks/tokenise.py
+	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/pretrain_step.py
 
