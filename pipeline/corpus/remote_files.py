@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Generator
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Any
 
 import pyarrow.fs as pafs
@@ -16,13 +13,13 @@ import pyarrow.fs as pafs
 from ..errors import BadInput, WorkFailed
 from ..stage.manifest import RECIPE
 from ..stage.recipe import ListedInput, Recipe
+from .connecting import CONNECT, RETRY, file_system, join, reason, refusing
 from .formats import check_suffix, format_of
 from .uris import Uri, parse_uri
 
 _BLOCK_BYTES = 4 << 20
 """Fetched in one go where a file is read on: a request takes as long as a megabyte or so."""
 _MAGIC = "*["
-_RETRY = "Check the network, then run the same command again: what is finished is kept."
 
 
 def list_remote(named: str) -> list[ListedInput]:
@@ -32,9 +29,9 @@ def list_remote(named: str) -> list[ListedInput]:
     there or can't be listed.
     """
     uri = parse_uri(named)
-    with _refusing(named):
-        system, base = _file_system(uri)
-        (info,) = system.get_file_info([_join(base, uri.path)])
+    with refusing(named):
+        system, base = file_system(uri)
+        (info,) = system.get_file_info([join(base, uri.path)])
         if info.type == pafs.FileType.File:
             check_suffix(named, info.path)
             found = [info]
@@ -42,7 +39,7 @@ def list_remote(named: str) -> list[ListedInput]:
             found = _below(system, info.path, "**")
         else:
             fixed, pattern = _fixed_part(uri.path)
-            found = _below(system, _join(base, fixed), pattern) if pattern else []
+            found = _below(system, join(base, fixed), pattern) if pattern else []
     return [_listed(uri, base, each) for each in found]
 
 
@@ -55,12 +52,12 @@ def open_remote(path: str) -> RemoteFile:
     """
     uri = parse_uri(path)
     try:
-        with _refusing(path):
-            system, base = _file_system(uri)
-            return RemoteFile(system, _join(base, uri.path), name=path)
+        with refusing(path):
+            system, base = file_system(uri)
+            return RemoteFile(system, join(base, uri.path), name=path)
     except BadInput as error:
-        if error.hint == _CONNECT:
-            raise WorkFailed(error.message, hint=_RETRY) from error
+        if error.hint == CONNECT:
+            raise WorkFailed(error.message, hint=RETRY) from error
         raise
 
 
@@ -97,8 +94,8 @@ class RemoteFile:
             return self._file.read_at(left, position)
         except OSError as error:
             raise WorkFailed(
-                f"{self._name} can't be read from byte {position:,} on: {_reason(error)}.",
-                hint=_RETRY,
+                f"{self._name} can't be read from byte {position:,} on: {reason(error)}.",
+                hint=RETRY,
             ) from error
 
     def seek(self, position: int, whence: int = os.SEEK_SET, /) -> int:
@@ -116,27 +113,12 @@ class RemoteFile:
         try:
             (now,) = self._system.get_file_info([self._path])
         except OSError as error:
-            raise WorkFailed(f"{self._name}: {_reason(error)}.", hint=_RETRY) from error
+            raise WorkFailed(f"{self._name}: {reason(error)}.", hint=RETRY) from error
         return now.size or 0, now.mtime_ns or 0
 
     def close(self) -> None:
         """Let go of it."""
         self._file.close()
-
-
-def _file_system(uri: Uri) -> tuple[pafs.FileSystem, str]:
-    return _connected(uri.with_path(""), os.getpid())
-
-
-@lru_cache(maxsize=8)
-def _connected(root: str, process: int) -> tuple[pafs.FileSystem, str]:
-    # A forked process must not go on with the connections of its parent: hence `process`.
-    del process
-    return pafs.FileSystem.from_uri(root)
-
-
-def _join(base: str, path: str) -> str:
-    return posixpath.join(base, path).rstrip("/") or "/"
 
 
 def _below(system: pafs.FileSystem, base: str, pattern: str) -> list[pafs.FileInfo]:
@@ -194,53 +176,3 @@ def _listed(uri: Uri, base: str, info: pafs.FileInfo) -> ListedInput:
             hint="Rename the file, or leave it out.",
         )
     return ListedInput(path, info.size or 0, info.mtime_ns or 0)
-
-
-@contextmanager
-def _refusing(named: str) -> Generator[None]:
-    """Turn whatever a file system raises into `BadInput`."""
-    try:
-        yield
-    except (BadInput, WorkFailed):
-        raise
-    # Arrow's own errors, Python's, and for hf:// those of a library that may not be there.
-    except Exception as error:
-        raise BadInput(f"{named}: {_reason(error)}.", hint=_remedy(str(error))) from error
-
-
-def _reason(error: Exception) -> str:
-    """Return an error's first line without the numbers that only the server's owner can use."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text.split("\n")[0].split(" (Request ID")[0].rstrip(". ")
-
-
-_CONNECT = "Check the network, and endpoint_override, scheme and region in the URI."
-_REMEDIES = {
-    (
-        "DENIED",
-        "FORBIDDEN",
-        "ACCESS_KEY",
-        "SIGNATURE",
-        "401 Client",
-        "403 Client",
-        "redential",
-        "OAuth",
-    ): (
-        "Give credentials that may list and read it, the way this storage's own tools take them: "
-        "for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
-    ),
-    ("NO_SUCH_BUCKET", "NOT_FOUND", "not found", "not exist", "No such"): "Check the spelling.",
-    ("NETWORK", "UNAVAILABLE", "connect", "resolve", "imed out", "Name or service"): _CONNECT,
-    ("Unrecognized filesystem", "query parameter", "URI"): (
-        "Arrow reads s3://, gs://, abfss:// and hf://, each with options of its own after a "
-        "question mark."
-    ),
-    ("No module",): "Install the Python package that is missing.",
-}
-
-
-def _remedy(message: str) -> str:
-    for signs, remedy in _REMEDIES.items():
-        if any(each in message for each in signs):
-            return remedy
-    return "Mend it or leave it out."

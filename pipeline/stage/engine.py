@@ -8,29 +8,34 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputRefused
-from .files import FileRecord, fingerprint_of, read_json, write_json
+from .comparing import (
+    ContentReader,
+    hindrances,
+    refuse_differences,
+    refuse_other,
+    total_content,
+)
+from .files import FileRecord, write_json
 from .labour import Labour
 from .lock import LOCK, locked
 from .manifest import MANIFEST, RECIPE, Manifest
 from .ownership import (
-    SEEN_INPUTS,
     recipe_at,
     refuse_foreign,
     refuse_own_source,
     refused_if_unusable,
     remove_ours,
 )
-from .recipe import Difference, ListedInput, Recipe
+from .recipe import Recipe
 from .report import Reporter
 from .units import WORK, UnitStore, unshared
 
-_CONTENT_BITS = 256
 _ASIDE = Path(WORK, "aside")
 _ALONE = Labour()
 
@@ -65,15 +70,14 @@ class Completion:
     directory: Path
     manifest: Manifest
     was_up_to_date: bool
+    uri: str = ""
+    """Where it was put beside, for an output that lies elsewhere: `directory` is then its copy on
+    this machine, which need not be there."""
 
-
-ContentReader = Callable[[Sequence[ListedInput]], Mapping[str, str]]
-
-
-def total_content(contents: Mapping[str, str]) -> str:
-    """Add up the content digests of files, as documents add up to them: in no particular order."""
-    total = sum(int(each, 16) for each in contents.values())
-    return f"{total % 2**_CONTENT_BITS:064x}"
+    @property
+    def name(self) -> str:
+        """What a person called it."""
+        return self.uri or str(self.directory)
 
 
 def complete(
@@ -144,13 +148,7 @@ def complete(
 def _stands_in_the_way(directory: Path, recipe: Recipe) -> bool:
     """Whether something finished or of another recipe is there: what is merely begun goes on."""
     begun = recipe_at(directory)
-    return begun is None or bool(_hindrances(begun, recipe)) or (directory / MANIFEST).exists()
-
-
-def _hindrances(begun: Recipe, recipe: Recipe) -> list[Difference]:
-    """List why what was begun can't be finished by `recipe`."""
-    mends = begun.mends(recipe)
-    return [each for each in begun.differences(recipe) if each not in mends]
+    return begun is None or bool(hindrances(begun, recipe)) or (directory / MANIFEST).exists()
 
 
 def _begin(directory: Path, *, alone: bool) -> None:
@@ -187,10 +185,14 @@ def _up_to_date(
     manifest = Manifest.read(directory)
     if manifest is None:
         return None
-    differences = list(manifest.recipe.differences(recipe))
-    if not differences:
-        differences += _changed_inputs(directory, manifest, recipe, read_contents, reporter)
-    _refuse_differences(directory, differences)
+    refuse_other(
+        manifest,
+        recipe,
+        name=str(directory),
+        directory=directory,
+        read_contents=read_contents,
+        reporter=reporter,
+    )
     if fault := manifest.missing_or_resized(directory):
         raise OutputRefused(
             f"{directory} is damaged: {fault}.",
@@ -199,44 +201,11 @@ def _up_to_date(
     return manifest
 
 
-def _changed_inputs(
-    directory: Path,
-    manifest: Manifest,
-    recipe: Recipe,
-    read_contents: ContentReader | None,
-    reporter: Reporter,
-) -> list[Difference]:
-    old, new = set(manifest.recipe.inputs), set(recipe.inputs)
-    listing = fingerprint_of([asdict(each) for each in sorted(new, key=lambda each: each.path)])
-    seen = directory / SEEN_INPUTS
-    if old == new or (read_json(seen) or {}).get("same") == [listing, manifest.content]:
-        return []
-    contents = {each.path: manifest.contents[each.path] for each in old & new}
-    if read_contents is not None:
-        reporter.notice("Input files were moved or touched: reading whether they changed.")
-        contents.update(read_contents(sorted(new - old, key=lambda each: each.path)))
-    if total_content(contents) == manifest.content:
-        with suppress(OSError):  # it would be read again next time
-            seen.parent.mkdir(exist_ok=True)
-            write_json(seen, {"same": [listing, manifest.content]})
-        return []
-    before = {each.path: _describe(each) for each in old}
-    after = {each.path: _describe(each) for each in new}
-    return [
-        Difference(f"input {path}", before.get(path), after.get(path))
-        for path in sorted({each.path for each in old ^ new})
-    ]
-
-
-def _describe(listed: ListedInput) -> str:
-    return f"{listed.size:,} bytes"
-
-
 def _continue_or_refuse(directory: Path, recipe: Recipe, reporter: Reporter) -> None:
     begun = recipe_at(directory)
     if begun is None:
         return
-    _refuse_differences(directory, _hindrances(begun, recipe))
+    refuse_differences(str(directory), hindrances(begun, recipe))
     for difference in begun.mends(recipe):
         reporter.notice(f"Going on with {difference}; what it doesn't touch is kept.")
     changed = set(begun.inputs) ^ set(recipe.inputs)
@@ -248,15 +217,6 @@ def _continue_or_refuse(directory: Path, recipe: Recipe, reporter: Reporter) -> 
         )
     else:
         reporter.notice(f"Continuing {directory} where it stopped.")
-
-
-def _refuse_differences(directory: Path, differences: Sequence[Difference]) -> None:
-    if differences:
-        raise OutputRefused(
-            f"{directory} was made by another recipe:\n"
-            + "\n".join(f"  {each}" for each in differences),
-            hint="Give another --output to keep both, or --force to replace what is there.",
-        )
 
 
 def _sweep(directory: Path) -> None:

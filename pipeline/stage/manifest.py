@@ -36,10 +36,13 @@ class Manifest:
 
     def missing_or_resized(self, directory: Path) -> str | None:
         """Name the first listed file that isn't there with its size, in words; None if all are."""
+        return self.fault_of({name: _size_of(directory / name) for name in self.files})
+
+    def fault_of(self, sizes: Mapping[str, int | None]) -> str | None:
+        """Name the first listed file whose size isn't its own, in words; None if all are."""
         for name, record in self.files.items():
-            try:
-                size = (directory / name).stat().st_size
-            except FileNotFoundError:
+            size = sizes.get(name)
+            if size is None:
                 return f"{name} is missing"
             if size != record.size:
                 return f"{name} has {size:,} bytes; {record.size:,} were written"
@@ -64,7 +67,11 @@ class Manifest:
     @classmethod
     def read(cls, directory: Path) -> Manifest | None:
         """Read a directory's manifest; None where it has none."""
-        value = read_json(directory / MANIFEST)
+        return cls.from_json(read_json(directory / MANIFEST))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any] | None) -> Manifest | None:
+        """Read what `write` wrote; None where it isn't a manifest this version understands."""
         if value is None or value.get("kind") != _MARK:
             return None
         recipe = Recipe.from_json(value.get("recipe"))
@@ -80,3 +87,10 @@ class Manifest:
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
+
+
+def _size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
