@@ -21,6 +21,7 @@ from ..pipeline.stage.report import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
+    from rich.text import Text
     from tqdm import tqdm
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -121,7 +122,7 @@ class Console:
         self._say(f"{stopped.message} The same command continues.")
 
     def table(
-        self, title: str, rows: Sequence[Sequence[str]], *, heading: Sequence[str] = ()
+        self, title: str, rows: Sequence[Sequence[str | Text]], *, heading: Sequence[str] = ()
     ) -> None:
         """Print rows of as many cells each: names to the left, what is said of them to the right.
 
@@ -149,7 +150,9 @@ class Console:
         """Return what writes styled text to stdout, without the style where nobody sees it."""
         from rich.console import Console as Terminal
 
-        return Terminal(no_color=self._colour is False or None, highlight=False)
+        return Terminal(
+            no_color=self._colour is False or None, highlight=False, markup=False, emoji=False
+        )
 
     def _say(self, text: str) -> None:
         if self._bars:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from ..pipeline.verify.checks import Check
 from ..pipeline.verify.verify import Verdict, verify
 from .console import Console
 from .options import looking_options
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _NAMED = 5
 """Of the checks that failed; the table has all of them."""
@@ -51,9 +54,13 @@ def command(directory: Path, **values: Any) -> int:
     return BadInput.exit_code
 
 
-def _row(check: Check) -> tuple[str, ...]:
+def _row(check: Check) -> tuple[str | Text, ...]:
+    # Takes its time to import: help and usage errors don't need it.
+    from rich.text import Text
+
     expected = "=" if check.found == check.expected else check.expected
-    return (check.name, check.found, expected, "ok" if check.ok else "WRONG")
+    verdict = Text("ok", "green") if check.ok else Text("WRONG", "bold red")
+    return (check.name, check.found, expected, verdict)
 
 
 def _as_json(verdict: Verdict) -> dict[str, Any]:

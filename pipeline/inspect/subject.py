@@ -10,10 +10,10 @@ from ..errors import BadInput
 from ..stage.files import read_json
 from ..stage.manifest import MANIFEST, RECIPE
 from ..stage.recipe import Recipe
-from ..wordpiece.files import TOKENIZER_FILE, VOCAB_FILE
 
 Subject = Literal["shard", "vocab", "corpus"]
 
+_VOCABULARY_FILES = ("vocab.txt", "tokenizer.json")
 _SHARD_MARK = b"bertctl"
 
 
@@ -27,14 +27,14 @@ def subject_of(inputs: Sequence[str]) -> Subject:
         return "corpus"
     path = Path(inputs[0])
     if not path.is_dir():
-        is_vocabulary = path.name in (VOCAB_FILE, TOKENIZER_FILE)
+        is_vocabulary = path.name in _VOCABULARY_FILES
         return "shard" if _is_shard(path) else "vocab" if is_vocabulary else "corpus"
     stage = _stage_of(path)
     match stage:
         case "shard" | "vocab":
             return stage
         case None:
-            known = any((path / name).is_file() for name in (VOCAB_FILE, TOKENIZER_FILE))
+            known = any((path / name).is_file() for name in _VOCABULARY_FILES)
             return "vocab" if known else "corpus"
         case _:
             raise BadInput(
