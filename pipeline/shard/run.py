@@ -19,14 +19,14 @@ from ..stage.report import Reporter
 from ..stage.units import Unit, UnitBuilder
 from ..wordpiece.encode import WordPieceEncoder
 from ..wordpiece.files import TOKENIZER_FILES, write_tokenizer_files
-from ..wordpiece.vocabulary import Vocabulary
+from ..wordpiece.vocabulary import Normalization, Vocabulary
 from .bucketing import BucketTask, Plan, plan_buckets, write_bucket
 from .instances import SpecialIds
 from .masking import MaskSettings
 from .room import check_room
 from .settings import FORMAT_VERSION, InstanceSettings, needs_chinese_words
 from .stage import STAGE, ShardRequest
-from .tokenising import Tokenise, encoder_for
+from .tokenising import Tokenise, use_encoder
 
 _COUNTED = (
     "documents",
@@ -42,13 +42,14 @@ _UNKNOWN_SHARE_TO_WARN = 0.1
 _LONG_WORDS_SHARE_TO_WARN = 0.01
 
 
-def run(site: Site, request: ShardRequest) -> Finished:
+def run(
+    site: Site, request: ShardRequest, vocabulary: Vocabulary, normalization: Normalization
+) -> Finished:
     """Tokenise the corpus, deal it into buckets, write each bucket's shards."""
     how = request.how
     keep_freed_memory()
     _warn_of_cap(site.reporter, request.instances)
-    encoder = encoder_for(request.vocab)
-    vocabulary = encoder.vocabulary
+    encoder = use_encoder(request.vocab, vocabulary, normalization)
     chinese_words = needs_chinese_words(request.instances, request.sentences)
     scratch = None if how.scratch is None else Path(how.scratch)
     if request.corpus.max_documents is None:

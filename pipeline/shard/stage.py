@@ -17,7 +17,7 @@ from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..vocab.opening import open_vocabulary
 from ..wordpiece.files import TOKENIZER_FILES
-from ..wordpiece.vocabulary import Normalization
+from ..wordpiece.vocabulary import Normalization, Vocabulary
 from .settings import (
     FORMAT_VERSION,
     InstanceSettings,
@@ -72,7 +72,7 @@ def shard(
     )
     labour = labour_of(request.how)
     _check_scratch(request.how.scratch, output)
-    work = partial(_work, request=request)
+    work = partial(_work, request=request, vocabulary=vocabulary, normalization=normalization)
     contents = contents_reader(recipe, request.corpus)
     return complete(
         recipe,
@@ -107,8 +107,10 @@ def _check_characters_are_tokens(vocab: Path, normalization: Normalization) -> N
         )
 
 
-def _work(site: Site, request: ShardRequest) -> Finished:
+def _work(
+    site: Site, request: ShardRequest, vocabulary: Vocabulary, normalization: Normalization
+) -> Finished:
     # Arrow and the tokenizer take their time to import: an up-to-date answer doesn't need them.
     from .run import run
 
-    return run(site, request)
+    return run(site, request, vocabulary, normalization)

@@ -15,6 +15,7 @@ from ..corpus.settings import SentenceSettings
 from ..stage.units import WORK, UnitBuilder
 from ..wordpiece.encode import WordPieceEncoder
 from ..wordpiece.files import load_vocabulary
+from ..wordpiece.vocabulary import Normalization, Vocabulary
 from .chinese_words import encode_with_words
 from .tokens import TokenisedDocuments
 
@@ -32,7 +33,15 @@ _OWN = _Encoder()
 def encoder_for(vocab: Path) -> WordPieceEncoder:
     """Return this thread's encoder; forked workers find their parent's, with what it knows."""
     if _OWN.vocab != vocab:
-        _OWN.encoder, _OWN.vocab = WordPieceEncoder(*load_vocabulary(vocab)), vocab
+        return use_encoder(vocab, *load_vocabulary(vocab))
+    return _OWN.encoder
+
+
+def use_encoder(
+    vocab: Path, vocabulary: Vocabulary, normalization: Normalization
+) -> WordPieceEncoder:
+    """Give this thread an encoder for what was read from `vocab`."""
+    _OWN.encoder, _OWN.vocab = WordPieceEncoder(vocabulary, normalization), vocab
     return _OWN.encoder
 
 

@@ -31,12 +31,14 @@ class PieceMatcher:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._unk_id = vocabulary.unk_id
         self._id_dtype = vocabulary.id_dtype
+        first: dict[bytes, int] = {}
+        following: dict[bytes, int] = {}
         continues = vocabulary.is_continuation.tolist()
-        tokens = list(zip(vocabulary.tokens, continues, strict=True))
-        self._first = _Pieces({t: id for id, (t, more) in enumerate(tokens) if not more})
-        self._next = _Pieces(
-            {t.removeprefix(CONTINUATION): id for id, (t, more) in enumerate(tokens) if more}
-        )
+        for id, (token, more) in enumerate(zip(vocabulary.tokens, continues, strict=True)):
+            piece = token[len(CONTINUATION) :] if more else token
+            if piece.isascii() and len(piece) <= _LONGEST and (piece.isalnum() or len(piece) == 1):
+                (following if more else first)[piece.encode()] = id
+        self._first, self._next = _Pieces(first), _Pieces(following)
 
     def cut(self, low: Keys, high: Keys) -> tuple[Ids, Counts]:
         """Return all pieces in a row (P,) and how many each word has (W,): `[UNK]` where none fits.
@@ -89,18 +91,13 @@ def are_plain(low: Keys, high: Keys) -> npt.NDArray[np.bool_]:
 class _Pieces:
     """Pieces of plain characters, and the id of each."""
 
-    def __init__(self, ids: dict[str, int]) -> None:
-        short = {
-            piece.encode(): id
-            for piece, id in ids.items()
-            if len(piece) <= _LONGEST and piece.isascii() and (piece.isalnum() or len(piece) == 1)
-        }
-        self._longest = max(map(len, short), default=0)
-        self._numbers = WordNumbers(max(2, 1 << (2 * len(short)).bit_length()))
-        low, high = keys_of(list(short))
+    def __init__(self, ids: dict[bytes, int]) -> None:
+        self._longest = max(map(len, ids), default=0)
+        self._numbers = WordNumbers(max(2, 1 << (2 * len(ids)).bit_length()))
+        low, high = keys_of(list(ids))
         found, _ = self._numbers.number_keys(low, high)
-        self._id_of_number = np.zeros(len(short) + 1, np.int64)
-        self._id_of_number[found] = list(short.values())
+        self._id_of_number = np.zeros(len(ids) + 1, np.int64)
+        self._id_of_number[found] = list(ids.values())
 
     def longest_prefixes(
         self, low: Keys, high: Keys, lengths: Positions
