@@ -31,7 +31,7 @@ def command(directory: Path, **values: Any) -> int:
     vocabularies say of themselves is counted again from their content, by code that shares nothing
     with the code that wrote them.
 
-    Exit code 0: all of it holds. 2: something doesn't, or DIR isn't finished.
+    Exit code 0: all of it holds. 2: something doesn't or can't be told, or DIR isn't finished.
     """
     console = Console.of(values)
     verdict = verify(directory, reporter=console)
@@ -45,6 +45,9 @@ def command(directory: Path, **values: Any) -> int:
         )
     if verdict.ok:
         return 0
+    if verdict.unjudged and all(each.ok for each in verdict.checks):
+        console.warn(f"{directory}: {verdict.unjudged}")
+        return BadInput.exit_code
     bad = [each.name for each in verdict.checks if not each.ok]
     more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
     console.warn(

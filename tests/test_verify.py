@@ -103,6 +103,19 @@ def test_damaged_manifest_is_named(tmp_path: Path, content: str) -> None:
         verify(tmp_path, reporter=Silent())
 
 
+def test_manifest_of_another_version_leaves_the_content_unproven_and_is_no_success(
+    vocabulary: Path, tmp_path: Path
+) -> None:
+    output = shutil.copytree(vocabulary, tmp_path / "old")
+    manifest = json.loads((output / "manifest.json").read_text())
+    del manifest["statistics"]["vocab_size"]
+    (output / "manifest.json").write_text(json.dumps(manifest))
+    verdict = verify(output, reporter=Silent())
+    assert failures(verdict) == set()
+    assert "doesn't tell vocab_size" in verdict.unjudged
+    assert not verdict.ok
+
+
 def test_directory_of_somebody_else_s_is_no_directory_of_ours(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(BadInput, match="it isn't bertctl's"):

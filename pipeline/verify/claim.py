@@ -14,6 +14,17 @@ _MANIFEST, _RECIPE, _WORK = "manifest.json", "recipe.json", ".bertctl"
 _MARKS = {_MANIFEST: "bertctl manifest", _RECIPE: "bertctl recipe"}
 
 
+class Untold(Exception):
+    """The manifest doesn't say what this version of bertctl would: the message names it."""
+
+
+class _Told(dict[str, Any]):
+    """A JSON object that is asked for what it may not hold."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Untold(name)
+
+
 @dataclass(frozen=True)
 class Claim:
     """A finished directory and its manifest, as it stands there."""
@@ -84,7 +95,7 @@ def read_claim(directory: Path) -> Claim:
 
 def _object(path: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), object_hook=_Told)
     except (OSError, ValueError):
         return None
     if not isinstance(value, dict) or value.get("kind") != _MARKS[path.name]:
@@ -98,8 +109,10 @@ def _is_whole(manifest: Mapping[str, Any]) -> bool:
         return False
     recipe = manifest["recipe"]
     records = manifest["files"].values()
-    return isinstance(recipe.get("what"), dict) and all(
-        isinstance(each, dict) and each.keys() >= {"size", "sha256"} for each in records
+    return (
+        recipe.keys() >= {"stage", "format_version", "earlier"}
+        and isinstance(recipe.get("what"), dict)
+        and all(isinstance(each, dict) and each.keys() >= {"size", "sha256"} for each in records)
     )
 
 

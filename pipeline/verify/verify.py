@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..stage.report import Reporter
 from .checks import Check
-from .claim import Claim, read_claim
+from .claim import Claim, Untold, read_claim
 from .files import check_files, check_manifest
 
 Proof = Callable[[Claim, Reporter], Iterator[Check]]
@@ -35,8 +35,8 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether all of it holds."""
-        return all(each.ok for each in self.checks)
+        """Whether all was looked at and all of it holds."""
+        return not self.unjudged and all(each.ok for each in self.checks)
 
 
 def verify(directory: Path, *, reporter: Reporter) -> Verdict:
@@ -56,4 +56,11 @@ def verify(directory: Path, *, reporter: Reporter) -> Verdict:
         return Verdict(directory, claim.stage, checks, unjudged)
     # Arrow and numpy take their time to import: a directory that isn't whole doesn't need them.
     prove: Proof = importlib.import_module(f".{module}", __package__).prove
-    return Verdict(directory, claim.stage, (*checks, *prove(claim, reporter)))
+    try:
+        return Verdict(directory, claim.stage, (*checks, *prove(claim, reporter)))
+    except Untold as missing:
+        unjudged = (
+            f"What is in the files can't be proven: the manifest, of another version of bertctl, "
+            f"doesn't tell {missing}."
+        )
+        return Verdict(directory, claim.stage, checks, unjudged)

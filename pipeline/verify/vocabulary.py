@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from ..stage.report import Reporter
 from . import checks
 from .checks import Check
-from .claim import Claim
+from .claim import Claim, Untold
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _ALIKE = 1e-9
@@ -46,6 +46,8 @@ def prove(claim: Claim, reporter: Reporter) -> Iterator[Check]:
         found, expected = normalizer[name], what[name]
         yield Check(f"tokenizer.json: {name}", str(found), str(expected), found == expected)
     if statistics["held_out"] is not None:
+        if "held_out.arrow" not in claim.files:
+            raise Untold("held_out.arrow")
         yield from _held_out(claim, tokenizer, statistics["held_out"], reporter)
 
 
