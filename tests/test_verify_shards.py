@@ -99,6 +99,7 @@ def test_shards_as_they_are_written_are_proven(
     verdict = verify(shards_of(**settings), reporter=Silent())
     assert failures(verdict) == set()
     assert len(verdict.checks) > 25
+    assert json.loads(json.dumps([each.as_json() for each in verdict.checks]))
 
 
 def swap_a_label(rows: Rows) -> None:

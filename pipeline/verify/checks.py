@@ -51,7 +51,7 @@ def share(
         name,
         _percent(count / max(of, 1)),
         f"{_percent(probability)} ± {_percent(bound / max(of, 1))}",
-        abs(count - probability * of) <= bound,
+        bool(abs(count - probability * of) <= bound),
     )
 
 
