@@ -499,3 +499,14 @@ def test_forced_run_that_fails_keeps_the_shards_that_were_there(
     assert {path.name for path in output.iterdir()} == {
         path.name for path in (tmp_path / "fresh").iterdir()
     }
+
+
+def test_damaged_vocabulary_beside_shards_is_refused(
+    corpus: Path, vocab: Path, tmp_path: Path
+) -> None:
+    run(corpus, vocab, tmp_path / "first")
+    run(corpus, tmp_path / "first", tmp_path / "second")
+    tokens = (tmp_path / "first" / "vocab.txt").read_text()
+    (tmp_path / "first" / "vocab.txt").write_text(tokens.replace("river", "rivet", 1))
+    with pytest.raises(BadInput, match=r"vocab\.txt is damaged"):
+        run(corpus, tmp_path / "first", tmp_path / "third")

@@ -74,6 +74,10 @@ def run(site: Site, request: VocabRequest) -> Finished:
         chunk_bytes=int(how.chunk_megabytes * 1e6),
     )
     is_held_out = corpus.total("num_documents") >= _FEWEST_DOCUMENTS
+    if not is_held_out:
+        site.reporter.notice(
+            f"Of fewer than {_FEWEST_DOCUMENTS} documents none is held out to measure on."
+        )
     sides = (_TRAINING,) if is_held_out else (_TRAINING, _SPARED)
     training = add_up(site, corpus.pieces, _TRAINING, sides)
     site.labour.leave_the_rest()
