@@ -197,7 +197,7 @@ def test_more_words_than_memory_holds_are_said_to_be_left_out(
     monkeypatch.setattr(lesson, "MOST_CHARACTERS", 100)
     heard = Recording()
     figures = run(corpus, tmp_path / "out", reporter=heard).manifest.statistics
-    (notice,) = heard.notices
+    (notice,) = (each for each in heard.notices if "held out" not in each)
     assert figures["distinct_words_learnt_from"] < figures["distinct_words"]
     assert f"{figures['distinct_words_learnt_from']:,} that come most often" in notice
     assert figures["words_learnt_from"] < figures["words"]
@@ -302,3 +302,10 @@ def test_vocabulary_that_cannot_be_replaced_after_all_stays(corpus: Path, tmp_pa
     assert not vocab(larger, output, reporter=Silent(), force=True).was_up_to_date
     vocab(larger, tmp_path / "fresh", reporter=Silent())
     assert bytes_of(output) == bytes_of(tmp_path / "fresh")
+
+
+def test_few_documents_are_said_to_leave_none_to_measure_on(tmp_path: Path) -> None:
+    heard, source = Recording(), tmp_path / "few.txt"
+    source.write_text("\n\n".join([ENGLISH] * 3))
+    assert run(source, tmp_path / "out", reporter=heard).manifest.statistics["held_out"] is None
+    assert any("none is held out" in each for each in heard.notices)
