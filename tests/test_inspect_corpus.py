@@ -69,6 +69,24 @@ def test_what_is_read_of_a_large_corpus_is_bounded_and_comes_from_all_of_it(
     assert len(numbers) == len(set(numbers))
 
 
+@pytest.mark.parametrize("ballast", [0, 3000])
+def test_number_of_records_is_estimated_whatever_else_they_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ballast: int
+) -> None:
+    monkeypatch.setattr(sampling, "_WHOLE_BYTES", 1 << 16)
+    monkeypatch.setattr(sampling, "_SAMPLE_BYTES", 1 << 17)
+    monkeypatch.setattr(sampling, "_PART_BYTES", 1 << 16)
+    lines = [json.dumps({"text": each, "more": "x" * ballast}) for each in documents(3000)]
+    found = look(written(tmp_path / "a.jsonl", "\n".join(lines)))
+    assert not found.is_whole
+    assert abs(found.estimated_documents / 3000 - 1) < 0.15
+
+
+def test_first_documents_are_looked_at_where_no_more_are_asked_for(tmp_path: Path) -> None:
+    found = look(write_corpus(tmp_path / "corpus", files=4, per_file=5), max_documents=7)
+    assert (found.documents, found.estimated_documents, found.is_whole) == (7, 7, True)
+
+
 def test_small_files_are_looked_at_from_their_beginnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

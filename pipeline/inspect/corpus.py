@@ -80,7 +80,7 @@ def look_at_corpus(
     documents = [each for some in read for each in some]
     whole = [each for each in documents if not each.is_part]
     is_whole = all(place.is_end and place.start == 0 for place in places) and (
-        len(places) == len(files)
+        len(places) == len(files) or corpus.max_documents is not None
     )
     file_bytes = sum(file.size for file in files)
     counts = [len(each.sentences) for each in whole]

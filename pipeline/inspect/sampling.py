@@ -12,7 +12,7 @@ from ..corpus.documents import Document
 from ..corpus.formats import Format, format_of
 from ..corpus.opening import opened
 from ..corpus.settings import CorpusSettings
-from ..corpus.sources import Source, read_pieces
+from ..corpus.sources import Source, plan_sources, read_pieces
 from ..corpus.uris import without_options
 from ..randomness import KeyedRandom
 from ..stage.recipe import ListedInput
@@ -27,6 +27,8 @@ _WHOLE_BYTES, _WHOLE_FILES = 8 << 20, 1000
 _FILES_AT_A_PLACE = 50
 _PART_BYTES = 256 << 10
 """A longer document comes in parts."""
+_FEW_DOCUMENTS = 1000
+"""So many are looked for where only the first N are asked for."""
 _PACKED = 4
 """What a compressed byte counts for."""
 _BOUNDARY_BYTES = 8 << 20
@@ -63,14 +65,24 @@ def sample_corpus(
         on_bad_input="skip",
         max_document_bytes=min(_PART_BYTES, settings.max_document_bytes),
     )
+    if settings.max_documents is not None and settings.max_documents <= _FEW_DOCUMENTS:
+        for source in plan_sources(files, gentle):
+            yield _read(source, gentle, limit=None)
+        return
+    gentle = replace(gentle, max_documents=None)
     size = sum(file.size * (_PACKED if _format(file).compression else 1) for file in files)
     if size <= _WHOLE_BYTES and len(files) <= _WHOLE_FILES:
         for file in files:
-            yield _read(file, 0, gentle, limit=None)
+            yield _read(Source(file, 0, file.size), gentle, limit=None)
         return
     places = list(dict.fromkeys(_places(files, gentle, seed)))
+    limit = max(_SAMPLE_BYTES // len(places), _PART_BYTES)
     for file, start in places:
-        yield _read(file, start, gentle, limit=max(_SAMPLE_BYTES // len(places), _PART_BYTES))
+        if start and not _begins_soon(file, start, gentle):
+            is_inside = file.size - start > _SAMPLE_BYTES
+            yield Place(file, start, (), 0, 0, (), is_inside=is_inside)
+        else:
+            yield _read(Source(file, start, file.size), gentle, limit=limit)
 
 
 def _format(file: ListedInput) -> Format:
@@ -105,15 +117,13 @@ def _places(
 
 def _can_begin_inside(file: ListedInput, settings: CorpusSettings) -> bool:
     how = _format(file)
-    if how.compression is not None or settings.max_documents is not None:
+    if how.compression is not None:
         return False
     return how.kind == "jsonl" or (how.kind == "text" and settings.documents != "file")
 
 
-def _read(file: ListedInput, start: int, settings: CorpusSettings, *, limit: int | None) -> Place:
-    if start and not _begins_soon(file, start, settings):
-        return Place(file, start, (), 0, 0, (), is_inside=file.size - start > _SAMPLE_BYTES)
-    source = Source(file, start, file.size, max_documents=settings.max_documents)
+def _read(source: Source, settings: CorpusSettings, *, limit: int | None) -> Place:
+    file = source.file
     documents: list[Document] = []
     text_bytes = source_bytes = num_skipped = 0
     skipped: list[str] = []
@@ -125,13 +135,32 @@ def _read(file: ListedInput, start: int, settings: CorpusSettings, *, limit: int
         num_skipped += piece.num_skipped
         skipped += map(str, piece.skipped)
         if limit is not None:
-            is_end = piece.source_bytes >= file.size - start
+            is_end = piece.source_bytes >= file.size - source.start
             break
-    if _format(file) == Format("text", None):
-        source_bytes = text_bytes  # files are read in blocks, of which not all was used
+    # Files are read in blocks, of which not all was used.
+    match _format(file):
+        case Format("text", None):
+            source_bytes = text_bytes
+        case Format("jsonl", None) if not is_end:
+            source_bytes = min(source_bytes, _line_bytes(source) * len(documents))
+        case _:
+            pass
     return Place(
-        file, start, tuple(documents), source_bytes, num_skipped, tuple(skipped), is_end=is_end
+        file,
+        source.start,
+        tuple(documents),
+        source_bytes,
+        num_skipped,
+        tuple(skipped),
+        is_end=is_end,
     )
+
+
+def _line_bytes(source: Source) -> int:
+    """Return how long a line is around there, fields that aren't read included."""
+    with opened(source.file) as handle:
+        window = handle.pread(_PART_BYTES, source.start)
+    return len(window) // max(window.count(b"\n"), 1)
 
 
 def _begins_soon(file: ListedInput, start: int, settings: CorpusSettings) -> bool:
