@@ -28,7 +28,6 @@ import torch.nn.functional as F
 import transformers
 from torch import Tensor
 
-from bertctl.model.allocator import keep_freed_memory
 from bertctl.model.config import SIZES, BertConfig
 from bertctl.model.dropout import DropoutKey
 from bertctl.model.flops import training_step_flops
@@ -37,6 +36,7 @@ from bertctl.model.precision import Precision
 from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.tokens import pack_pretraining_batch
 from bertctl.model.weights import initialise
+from bertctl.pipeline.allocator import keep_freed_memory
 
 BATCH_SIZES = {"tiny": 256, "mini": 128, "small": 64, "medium": 32, "base": 16, "large": 8}
 PEER_MICRO_BATCH = 32

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...model.allocator import keep_freed_memory
+from ..allocator import keep_freed_memory
 from ..corpus.piecewise import pass_over
 from ..errors import BadInput
 from ..stage.engine import Finished, Site, total_content

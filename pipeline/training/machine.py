@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from ...model.allocator import keep_freed_memory
 from ...model.precision import Precision, bfloat16_supported
+from ..allocator import keep_freed_memory
 from ..errors import BadInput
 from ..stage.workers import available_workers
 from .settings import NumericsSettings

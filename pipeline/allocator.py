@@ -1,4 +1,4 @@
-"""How this process's memory allocator treats what a training step frees."""
+"""How this process's memory allocator treats what a piece of work frees."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> bool:
-    """Make malloc keep what is freed for the next step instead of giving it back to the kernel.
+    """Make malloc keep what is freed for the next piece instead of giving it back to the kernel.
 
-    Without this every tensor of more than 32 MiB is fresh pages, which the kernel has to clear one
-    by one as they are touched: up to half of a small model's step. The process then stays as large
-    as its largest step. For the whole process, and best before its first tensor; returns False
-    where there is no glibc, and nothing happens.
+    Without this every large array or tensor is fresh pages, which the kernel has to clear one by
+    one as they are touched: a seventh of a small model's step, a twentieth of making shards. The
+    process then stays as large as its largest piece of work. For the whole process, and best before
+    its first array; returns False where there is no glibc, and nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return False
