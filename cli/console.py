@@ -102,7 +102,7 @@ class Console:
         """
         if self.as_json:
             result = {
-                "output": str(done.directory),
+                "output": done.name,
                 "up_to_date": done.was_up_to_date,
                 "statistics": done.manifest.statistics,
                 **asked_for,
@@ -111,9 +111,9 @@ class Console:
         elif self._quiet:
             return
         elif done.was_up_to_date and not asked_for:
-            click.echo(f"{done.directory} is up to date.")
+            click.echo(f"{done.name} is up to date.")
         else:
-            self.table(str(done.directory), rows(done))
+            self.table(done.name, rows(done))
 
     def stopped(self, stopped: Stopped) -> None:
         """Say that work ended before its end, as somebody asked."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..pipeline.corpus.uris import is_uri
+from ..pipeline.corpus.uris import is_uri, parse_uri
 from ..pipeline.errors import BadInput
 from ..pipeline.stage.settings import Setting, settings_of
 
@@ -17,22 +17,45 @@ Group = TypeVar("Group")
 
 
 class _Directory(click.Path):
-    """A directory on this machine, to write to."""
+    """A directory to write to: on this machine, or elsewhere by its URI where that is allowed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, elsewhere: bool = False) -> None:
         super().__init__(path_type=Path)
+        self._elsewhere = elsewhere
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse a URI, which would be taken for a path, and no name: it isn't the current one."""
+        """Tell a URI from a path, and refuse no name: it isn't the current directory."""
         if value == "":
             raise BadInput(
                 "--output's name is empty; expected a directory.",
                 hint="Is a shell variable not set? The current directory is a dot.",
             )
         if is_uri(str(value)):
+            uri = parse_uri(str(value))
+            if self._elsewhere and uri.scheme != "file":
+                return uri
             raise BadInput(
-                f"--output is {value}; expected a directory on this machine.",
+                f"--output is {uri.name}; expected a directory on this machine.",
                 hint="Write to a directory here and copy it there when it is complete.",
+            )
+        return super().convert(value, param, ctx)
+
+
+class Here(click.Path):
+    """Something on this machine, to read."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a URI, which would be taken for a path."""
+        if is_uri(str(value)):
+            assert param is not None, "it stands in a command line"
+            name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+            raise BadInput(
+                f"{name} is {parse_uri(str(value)).name}; expected a place on this machine.",
+                hint="Copy all of it here with your storage's own tools; or, where it was made, "
+                "take the copy that stayed in --scratch.",
             )
         return super().convert(value, param, ctx)
 
@@ -76,20 +99,29 @@ _TALK = (
 )
 
 
+_FORCE = click.option(
+    "--force", is_flag=True, help="Replace what another recipe made there; only that."
+)
+
+
 def common_options(command: Command) -> Command:
     """Add what every stage has: where to write, and how much to say."""
-    output = click.option(
-        "-o",
-        "--output",
-        type=_Directory(),
-        required=True,
-        metavar="DIR",
-        help="Directory to write to; made if it isn't there.",
+    kind, help = _Directory(), "Directory to write to; made if it isn't there."
+    return _with((_output(kind, "DIR", help), _FORCE, *_TALK), command)
+
+
+def common_options_elsewhere(command: Command) -> Command:
+    """Add the same to a stage that may write elsewhere."""
+    kind = _Directory(elsewhere=True)
+    help = (
+        "Directory to write to; made if it isn't there. Or, with --scratch, a URI such as "
+        "s3://bucket/prefix."
     )
-    force = click.option(
-        "--force", is_flag=True, help="Replace what another recipe made there; only that."
-    )
-    return _with((output, force, *_TALK), command)
+    return _with((_output(kind, "DIR|URI", help), _FORCE, *_TALK), command)
+
+
+def _output(kind: _Directory, metavar: str, help: str) -> Callable[[Command], Command]:
+    return click.option("-o", "--output", type=kind, required=True, metavar=metavar, help=help)
 
 
 def looking_options(command: Command) -> Command:

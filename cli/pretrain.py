@@ -21,7 +21,7 @@ from ..pipeline.pretrain.stage import PretrainRequest, pretrain
 from ..pipeline.stage.engine import Completion
 from ..pipeline.training.settings import NumericsSettings
 from .console import Console
-from .options import collect, common_options, settings_options
+from .options import Here, collect, common_options, settings_options
 from .signals import stop_on_signals
 
 
@@ -29,7 +29,7 @@ from .signals import stop_on_signals
     "pretrain",
     epilog="Example: bertctl pretrain shards/ --model mini --epochs 40 --output run/",
 )
-@click.argument("shards", type=click.Path(path_type=Path), metavar="SHARDS")
+@click.argument("shards", type=Here(), metavar="SHARDS")
 @settings_options(ArchitectureSettings)
 @click.option(
     "--config",

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from ..pipeline.corpus.settings import CorpusSettings, SentenceSettings
+from ..pipeline.elsewhere.output import Output
 from ..pipeline.shard.settings import InstanceSettings, ShardHow
 from ..pipeline.shard.stage import ShardRequest, shard
 from ..pipeline.stage.engine import Completion
 from .console import Console
-from .options import collect, common_options, settings_options
+from .options import Here, collect, common_options_elsewhere, settings_options
 
 
 @click.command(
@@ -22,14 +23,16 @@ from .options import collect, common_options, settings_options
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option(
     "--vocab",
-    type=click.Path(path_type=Path),
+    type=Here(),
     required=True,
     metavar="DIR",
     help="Vocabulary: made by `bertctl vocab`, any Hugging Face BERT directory, or a vocab.txt.",
 )
 @settings_options(CorpusSettings, SentenceSettings, InstanceSettings, ShardHow)
-@common_options
-def command(inputs: tuple[str, ...], vocab: Path, output: Path, force: bool, **values: Any) -> None:
+@common_options_elsewhere
+def command(
+    inputs: tuple[str, ...], vocab: Path, output: Output, force: bool, **values: Any
+) -> None:
     """Turn raw text into Arrow shards of masked sentence pairs.
 
     INPUT is any number of files, directories or globs.

@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from ..pipeline.corpus.settings import CorpusSettings
+from ..pipeline.elsewhere.output import Output
 from ..pipeline.stage.engine import Completion
 from ..pipeline.vocab.settings import VocabHow, VocabSettings
 from ..pipeline.vocab.stage import VocabRequest, compare, vocab
 from .console import Console
-from .options import collect, common_options, settings_options
+from .options import collect, common_options_elsewhere, settings_options
 
 _SHOWN_SHARE = 0.01
 """Of the held-out words: a script with fewer has its figures in the manifest only."""
@@ -23,8 +24,8 @@ _SHOWN_SHARE = 0.01
 @click.command("vocab", epilog="Example: bertctl vocab corpus/ --output vocab/")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @settings_options(VocabSettings, CorpusSettings, VocabHow)
-@common_options
-def command(inputs: tuple[str, ...], output: Path, force: bool, **values: Any) -> None:
+@common_options_elsewhere
+def command(inputs: tuple[str, ...], output: Output, force: bool, **values: Any) -> None:
     """Learn a WordPiece vocabulary from raw text.
 
     INPUT is any number of files, directories or globs.

@@ -320,15 +320,3 @@ def test_the_command_says_it_in_two_lines_and_ends_with_2(tmp_path, server):
     assert done.stderr.startswith("Error: s3://corpora/nothing/here")
     assert len(done.stderr.strip().split("\n")) == 2
     assert not (tmp_path / "out").exists()
-
-
-def test_output_elsewhere_is_refused_before_anything_is_made(tmp_path, server, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    corpus = write_corpus(tmp_path / "corpus", files=2)
-    command = [sys.executable, "-m", "bertctl", "vocab", str(corpus), "-o", server.uri("out")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "--output" in done.stderr
-    assert "s3://corpora/out" in done.stderr
-    assert "directory on this machine" in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]

@@ -26,6 +26,11 @@ class Uri:
     """What is named there, without slashes around it; empty for everything."""
     options: str
 
+    @property
+    def name(self) -> str:
+        """The URI without its options, as a person is shown it."""
+        return f"{self.scheme}://{self.place}/{self.path}"
+
     def with_path(self, path: str) -> str:
         """Return the whole URI of another path in the same place."""
         options = f"?{self.options}" if self.options else ""
@@ -49,10 +54,10 @@ def parse_uri(name: str) -> Uri:
     scheme, place, path, options = found.groups(default="")
     user, at, rest = place.rpartition("@")
     if (at and ":" in user) or _SECRET.search(options):
-        # Inputs are written down in recipe.json and manifest.json.
+        # Inputs are written down in recipe.json and manifest.json, and commands in many a log.
         raise BadInput(
-            f"The input {scheme}://{rest}/{path} comes with a secret; expected none, because "
-            "inputs are written down in the output.",
+            f"{scheme}://{rest}/{path} comes with a secret; expected none, because what is named "
+            "on the command line is written down.",
             hint="Give it as this storage's own tools take it: environment variables such as "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a configuration file.",
         )

@@ -70,7 +70,8 @@ class ShardHow(LabourSettings):
     scratch: str | None = setting(
         None,
         "Directory where the tokenised text stays, so that other lengths or masks, or a corpus "
-        "that has grown, take it from there; by default it is in the output until that is done.",
+        "that has grown, take it from there; by default it is in the output until that is done. An "
+        "output that goes elsewhere is made there, and its copy stays.",
     )
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from ..corpus.digesting import contents_reader
 from ..corpus.listing import list_inputs
 from ..corpus.settings import MENDABLE, CorpusSettings, SentenceSettings, check_corpus_settings
+from ..elsewhere.output import Output, complete_at
 from ..errors import BadInput
-from ..stage.engine import Completion, Finished, Site, complete
+from ..stage.engine import Completion, Finished, Site
 from ..stage.labour import labour_of
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
@@ -47,7 +48,7 @@ class ShardRequest:
 
 
 def shard(
-    request: ShardRequest, output: Path, *, reporter: Reporter, force: bool = False
+    request: ShardRequest, output: Output, *, reporter: Reporter, force: bool = False
 ) -> Completion:
     """Bring `output` to the shards that `request` describes, doing only what is missing.
 
@@ -71,13 +72,15 @@ def shard(
         mendable=MENDABLE,
     )
     labour = labour_of(request.how)
-    _check_scratch(request.how.scratch, output)
+    if isinstance(output, Path):
+        _check_scratch(request.how.scratch, output)
     work = partial(_work, request=request, vocabulary=vocabulary, normalization=normalization)
     contents = contents_reader(recipe, request.corpus)
-    return complete(
+    return complete_at(
         recipe,
         output,
         work,
+        scratch=request.how.scratch,
         reporter=reporter,
         read_contents=contents,
         reads=[request.vocab],

@@ -47,3 +47,6 @@ class VocabHow(LabourSettings):
         "Show how another vocabulary does on the same held-out text: one of bertctl's, a Hugging "
         "Face BERT directory or a vocab.txt.",
     )
+    scratch: str | None = setting(
+        None, "Directory where an output that goes elsewhere is made; its copy there stays."
+    )

@@ -11,9 +11,11 @@ from typing import Any
 from ..corpus.digesting import contents_reader
 from ..corpus.listing import list_inputs
 from ..corpus.settings import MENDABLE, CorpusSettings
+from ..elsewhere.output import Output, complete_at
 from ..errors import BadInput
-from ..stage.engine import Completion, Finished, Site, complete
+from ..stage.engine import Completion, Finished, Site
 from ..stage.labour import labour_of
+from ..stage.manifest import Manifest
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
@@ -39,7 +41,7 @@ class VocabRequest:
 
 
 def vocab(
-    request: VocabRequest, output: Path, *, reporter: Reporter, force: bool = False
+    request: VocabRequest, output: Output, *, reporter: Reporter, force: bool = False
 ) -> Completion:
     """Bring `output` to the vocabulary that `request` describes, doing only what is missing.
 
@@ -62,10 +64,13 @@ def vocab(
     labour = labour_of(request.how)
     work = partial(_work, request=request)
     contents = contents_reader(recipe, request.corpus)
-    return complete(
+    if isinstance(output, Path) and request.how.scratch is not None:
+        reporter.warn("--scratch is of no use: --output is a directory of this machine already.")
+    return complete_at(
         recipe,
         output,
         work,
+        scratch=request.how.scratch,
         reporter=reporter,
         read_contents=contents,
         labour=labour,
@@ -82,6 +87,11 @@ def compare(done: Completion, other: Path) -> Mapping[str, Any] | None:
     Raises:
         BadInput: there is no such vocabulary, or it can't be used.
     """
+    if done.uri and Manifest.read(done.directory) != done.manifest:
+        raise BadInput(
+            f"--compare needs {HELD_OUT_FILE} of {done.uri}, whose copy isn't in {done.directory}.",
+            hint="Give the --scratch that it was made in, or copy all of it there.",
+        )
     from .measuring import measure
     from .tables import Table
 
