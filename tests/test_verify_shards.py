@@ -213,6 +213,18 @@ def predict_the_beginning(rows: Rows) -> None:
         row["masked_lm_ids"] = [ids[place] for place in row["masked_lm_positions"]]
 
 
+def label_by_a_third_number(rows: Rows) -> None:
+    rows[8]["next_sentence_label"] = 2
+
+
+def take_b_from_nowhere(rows: Rows) -> None:
+    next(row for row in rows if row["next_sentence_label"])["document_b"] = 12345
+
+
+def empty_a(rows: Rows) -> None:
+    rows[8]["segment_a_length"] = 2
+
+
 FAULTS: dict[Callable[[Rows], object], str] = {
     swap_a_label: "documents of A and B as labelled",
     predict_a_separator: "no special token is predicted",
@@ -233,6 +245,9 @@ FAULTS: dict[Callable[[Rows], object], str] = {
     shift_the_border: "[CLS] and [SEP] where they belong",
     lengthen: "longest instance",
     make_all_pairs_random: "pairs with a random B",
+    label_by_a_third_number: "labels are 0 or 1",
+    take_b_from_nowhere: "B is from the shard's documents",
+    empty_a: "A and B hold text",
     predict_the_beginning: "predicted: mean place, 0 to 1",
 }
 
@@ -346,6 +361,14 @@ def test_column_that_is_not_documented_is_told(
     write(output, COPY_0, rows, schema.remove(schema.get_field_index("document_b")))
     (failed,) = (each for each in verify(output, reporter=Silent()).checks if not each.ok)
     assert (failed.name, "document_b" in failed.found) == (COPY_0, True)
+
+
+def test_shard_of_another_recipe_is_told(shards_of: Callable[..., Path], tmp_path: Path) -> None:
+    output = shutil.copytree(shards_of(), tmp_path / "bad")
+    rows, schema = rows_of(output, COPY_0)
+    metadata = json.loads(schema.metadata[b"bertctl"]) | {"fingerprint": "0" * 64}
+    write(output, COPY_0, rows, schema.with_metadata({"bertctl": json.dumps(metadata)}))
+    assert failures(verify(output, reporter=Silent())) == {"shards name their recipe"}
 
 
 def test_setting_that_is_not_the_one_of_the_rows_is_found(
