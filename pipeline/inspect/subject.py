@@ -9,11 +9,11 @@ from typing import Literal
 from ..errors import BadInput
 from ..stage.files import read_json
 from ..stage.manifest import MANIFEST, RECIPE
-from ..stage.recipe import Recipe
 
 Subject = Literal["shard", "vocab", "corpus"]
 
 _VOCABULARY_FILES = ("vocab.txt", "tokenizer.json")
+_MARKS = ("bertctl recipe", "bertctl manifest")
 _SHARD_MARK = b"bertctl"
 
 
@@ -45,10 +45,12 @@ def subject_of(inputs: Sequence[str]) -> Subject:
 
 
 def _stage_of(directory: Path) -> str | None:
+    """Return which stage made or began a directory, whichever version of bertctl that was."""
     for name in (RECIPE, MANIFEST):
         content = read_json(directory / name) or {}
-        if recipe := Recipe.from_json(content if name == RECIPE else content.get("recipe")):
-            return recipe.stage
+        recipe = content.get("recipe", content)
+        if content.get("kind") in _MARKS and isinstance(recipe, dict) and recipe.get("stage"):
+            return str(recipe["stage"])
     return None
 
 
