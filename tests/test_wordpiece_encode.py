@@ -167,18 +167,20 @@ def test_ids_above_65535_are_kept_in_32_bits() -> None:
     assert ids.tolist() == [5, len(vocabulary) - 2, len(vocabulary) - 1]
 
 
-def test_seeding_and_pickling_change_no_id() -> None:
+def test_pickling_changes_no_id() -> None:
     lines = ["the River é", "thermal rivers", "中文 lived"]
     text = "\n".join(lines).encode()
     encoder = WordPieceEncoder(COMPLETE, UNCASED)
-    encoder.seed(["the", "thermal", "e", "中", "w" * 120])
+    encoder.encode_texts(["the thermal e 中", "w" * 120])
     expected = library_ids(lines, COMPLETE, UNCASED)
     for each in (encoder, pickle.loads(pickle.dumps(encoder))):
         assert each.encode_lines(text)[0].tolist() == expected[0]
 
 
-def test_the_share_that_falls_back_counts_each_new_word_outside_plain_ascii_once() -> None:
+def test_words_that_the_library_cut_are_counted_wherever_they_stand() -> None:
     encoder = WordPieceEncoder(COMPLETE, UNCASED)
-    assert encoder.fallback_share == 0
-    encoder.encode_lines("the river . é é\nthe é the".encode())
-    assert encoder.fallback_share == 1 / 8
+    text = f"the river . é é\nthe é {'w' * 17} the".encode()
+    encoder.encode_lines(text)
+    assert (encoder.num_words, encoder.num_library_words) == (9, 4)
+    encoder.encode_lines(text)
+    assert (encoder.num_words, encoder.num_library_words) == (18, 8)

@@ -34,6 +34,8 @@ _COUNTED = (
     "sentences",
     "tokens",
     "unknown",
+    "words",
+    "library_words",
     "text_bytes",
     "num_skipped",
 )

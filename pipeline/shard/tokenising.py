@@ -62,6 +62,7 @@ class Tokenise:
     ) -> dict[str, int]:
         """Write the documents that have any token; return what is worth counting."""
         encoder = encoder_for(self.vocab)
+        words, library_words = encoder.num_words, encoder.num_library_words
         tokenised = self._tokenise(documents, encoder)
         if len(tokenised):
             tokenised.write(builder.path(f"{WORK}/tokens/{name}.arrow"), self.seed)
@@ -72,6 +73,8 @@ class Tokenise:
             ),
             "sentences": len(tokenised.sentence_ends),
             "tokens": len(tokenised.ids),
+            "words": encoder.num_words - words,
+            "library_words": encoder.num_library_words - library_words,
             "unknown": int(np.count_nonzero(tokenised.ids == encoder.vocabulary.unk_id)),
         }
 

@@ -6,7 +6,7 @@ under a number. The rest is numpy: where words begin and end, their numbers, the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,18 +33,15 @@ class WordPieceEncoder:
         self._matcher = PieceMatcher(vocabulary)
         self._cutter = PieceCutter(vocabulary, normalization)
         self._numbers = WordNumbers(CAPACITY)
-        self._num_words = 0
-        self._num_fallback_words = 0
+        self.num_words = 0
+        """Words so far, each time they stood somewhere."""
+        self.num_library_words = 0
+        """Those among them that the library cut, since they need normalising or are long."""
         self._forget()
 
     def __reduce__(self) -> tuple[type[WordPieceEncoder], tuple[Vocabulary, Normalization]]:
         """Go to another process without the words remembered; a forked one shares them."""
         return WordPieceEncoder, (self.vocabulary, self.normalization)
-
-    @property
-    def fallback_share(self) -> float:
-        """Share of all words so far that were new and needed the library's normaliser."""
-        return self._num_fallback_words / max(1, self._num_words)
 
     def encode_lines(self, text: bytes) -> tuple[Ids, Positions]:
         r"""Encode the lines of valid UTF-8 text, separated by b"\n", the last with or without one.
@@ -86,13 +83,8 @@ class WordPieceEncoder:
         """Encode one text: ids (T,)."""
         return self.encode_texts([text])[0]
 
-    def seed(self, words: Iterable[str]) -> None:
-        """Remember the pieces of these words, so that processes forked from now on know them."""
-        self.encode_texts(list(words))
-
     def _number(self, words: Words) -> Numbers:
         """Return the numbers of at most BATCH_WORDS words; new ones wait to be cut."""
-        self._num_words += len(words.starts)
         first = self._numbers.num_words + 1
         numbers, new = self._numbers.number(words)
         others = np.flatnonzero(~are_plain(*self._numbers.keys_from(first)))
@@ -104,6 +96,8 @@ class WordPieceEncoder:
         """Add the pieces of all these words."""
         self._cut()
         for numbers in numbered:
+            self.num_words += len(numbers)
+            self.num_library_words += int(np.count_nonzero(self._by_library.take(numbers)))
             encoded.add(*self._pieces_of(numbers.astype(np.intp)))
 
     def _pieces_of(self, numbers: Positions) -> tuple[Ids, Positions]:
@@ -132,7 +126,7 @@ class WordPieceEncoder:
             np.flatnonzero(plain) + self._first_uncut, *self._matcher.cut(low[plain], high[plain])
         )
         self._remember(others, *self._cutter.cut(self._other_words))
-        self._num_fallback_words += len(others)
+        self._by_library[others] = True
         self._wait_for_words()
 
     def _remember(self, numbers: Positions, ids: Ids, counts: Counts) -> None:
@@ -158,6 +152,7 @@ class WordPieceEncoder:
         self._num_pieces = np.zeros(CAPACITY + 1, np.int64)
         self._first_id = np.zeros(CAPACITY + 1, self.vocabulary.id_dtype)
         self._first_piece = np.zeros(CAPACITY + 1, np.int64)
+        self._by_library = np.zeros(CAPACITY + 1, bool)
         self._pieces = np.empty(0, self.vocabulary.id_dtype)
 
 
