@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..pipeline.corpus.uris import is_uri
 from ..pipeline.errors import BadInput
 from ..pipeline.verify.checks import Check
 from ..pipeline.verify.verify import Verdict, verify
@@ -22,9 +23,9 @@ _NAMED = 5
 
 
 @click.command("verify", epilog="Example: bertctl verify shards/")
-@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("named", metavar="DIR")
 @looking_options
-def command(directory: Path, **values: Any) -> int:
+def command(named: str, **values: Any) -> int:
     """Prove that a directory is what it says.
 
     DIR is the output of any stage. The checksum of every file is taken again. What shards and
@@ -33,6 +34,12 @@ def command(directory: Path, **values: Any) -> int:
 
     Exit code 0: all of it holds. 2: something doesn't or can't be told, or DIR isn't finished.
     """
+    if is_uri(named):
+        raise BadInput(
+            f"{named} is elsewhere; expected a directory on this machine.",
+            hint="Copy it here: to take its checksums means to fetch all of it anyway.",
+        )
+    directory = Path(named)
     console = Console.of(values)
     verdict = verify(directory, reporter=console)
     if values["as_json"]:

@@ -135,6 +135,13 @@ def test_every_stage_has_its_proof_or_checksums_at_least() -> None:
     assert PROOFS.keys() == STAGES.keys()
 
 
+def test_directory_elsewhere_is_refused_with_a_way_out() -> None:
+    command = [*BERTCTL, "verify", "s3://bucket/shards"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "s3://bucket/shards is elsewhere" in done.stderr
+
+
 def test_command_ends_with_0_where_all_holds_and_with_2_where_something_does_not(
     vocabulary: Path, tmp_path: Path
 ) -> None:
