@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from ..pipeline.errors import Stopped
+from ..pipeline.finetune.request import FinetuneRequest
 from ..pipeline.finetune.settings import FinetuneHow, FinetuneSettings
-from ..pipeline.finetune.stage import FinetuneRequest, finetune
+from ..pipeline.finetune.stage import finetune
 from ..pipeline.stage.engine import Completion
 from ..pipeline.training.settings import NumericsSettings
 from .console import Console

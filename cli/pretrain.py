@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from ..pipeline.errors import BadInput, Stopped
+from ..pipeline.pretrain.request import PretrainRequest
 from ..pipeline.pretrain.settings import (
     ArchitectureSettings,
     PretrainHow,
@@ -17,7 +18,7 @@ from ..pipeline.pretrain.settings import (
     TimeHow,
     seconds_of,
 )
-from ..pipeline.pretrain.stage import PretrainRequest, pretrain
+from ..pipeline.pretrain.stage import pretrain
 from ..pipeline.stage.engine import Completion
 from ..pipeline.training.settings import NumericsSettings
 from .console import Console

@@ -12,8 +12,8 @@ import numpy as np
 from bertctl.model.config import BertConfig
 from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.weights import initialise
+from bertctl.pipeline.finetune.request import FinetuneRequest
 from bertctl.pipeline.finetune.settings import FinetuneHow, FinetuneSettings
-from bertctl.pipeline.finetune.stage import FinetuneRequest
 from bertctl.pipeline.training.model_files import write_model
 from bertctl.pipeline.training.settings import NumericsSettings
 from bertctl.pipeline.wordpiece.files import write_tokenizer_files

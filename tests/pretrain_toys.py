@@ -9,8 +9,9 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from bertctl.pipeline.pretrain.request import PretrainRequest
 from bertctl.pipeline.pretrain.settings import ArchitectureSettings, PretrainHow, PretrainSettings
-from bertctl.pipeline.pretrain.stage import PretrainRequest, pretrain
+from bertctl.pipeline.pretrain.stage import pretrain
 from bertctl.pipeline.shard.settings import InstanceSettings
 from bertctl.pipeline.shard.stage import ShardRequest, shard
 from bertctl.pipeline.stage.engine import Completion

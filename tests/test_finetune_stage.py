@@ -14,8 +14,9 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from bertctl.pipeline.errors import BadInput, OutputRefused, Stopped
+from bertctl.pipeline.finetune.request import FinetuneRequest
 from bertctl.pipeline.finetune.settings import FinetuneHow
-from bertctl.pipeline.finetune.stage import FinetuneRequest, finetune
+from bertctl.pipeline.finetune.stage import finetune
 from bertctl.pipeline.stage.report import Silent
 
 from .finetune_toys import (

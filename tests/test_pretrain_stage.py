@@ -20,8 +20,9 @@ from bertctl.pipeline.errors import BadInput, Stopped, WorkFailed
 from bertctl.pipeline.pretrain.course import PretrainingCourse
 from bertctl.pipeline.pretrain.order import Order
 from bertctl.pipeline.pretrain.reading import Shard, ShardSet
+from bertctl.pipeline.pretrain.request import PretrainRequest
 from bertctl.pipeline.pretrain.settings import seconds_of
-from bertctl.pipeline.pretrain.stage import PretrainRequest, config_of
+from bertctl.pipeline.pretrain.stage import config_of
 from bertctl.pipeline.shard.settings import InstanceSettings
 from bertctl.pipeline.shard.stage import ShardRequest, shard
 from bertctl.pipeline.stage.report import Silent

@@ -14,8 +14,9 @@ from click.testing import CliRunner
 
 from bertctl.cli.main import bertctl
 from bertctl.pipeline.errors import BadInput
+from bertctl.pipeline.pretrain.request import PretrainRequest
 from bertctl.pipeline.pretrain.settings import PretrainSettings
-from bertctl.pipeline.pretrain.stage import PretrainRequest, pretrain
+from bertctl.pipeline.pretrain.stage import pretrain
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.shard.stage import ShardRequest, shard
 from bertctl.pipeline.stage.engine import Completion

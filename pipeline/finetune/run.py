@@ -21,6 +21,7 @@ from ..wordpiece.files import write_tokenizer_files
 from .classification import classification
 from .encode import Sequences, encode
 from .examples import Examples, alike_labels
+from .request import FinetuneRequest, Material
 from .results import SCORED, best_run, commonest_label_baseline, summary, write_lines
 from .seed_run import (
     Plan,
@@ -32,7 +33,6 @@ from .seed_run import (
     outputs_of,
     run_seed,
 )
-from .stage import FinetuneRequest, Material
 from .task import Task
 
 _MANY_UNKNOWN = 0.1

@@ -33,8 +33,8 @@ from ..training.model_layout import MODEL
 from ..training.writing import naming
 from .course import FinetuningCourse, predict
 from .encode import Sequences
+from .request import FinetuneRequest
 from .results import SCORED, best_place
-from .stage import FinetuneRequest
 from .starting_point import StartingPoint
 from .task import Outputs, Targets, Task
 

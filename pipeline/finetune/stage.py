@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +10,11 @@ from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..training.model_layout import MODEL, MODEL_FILES
-from ..training.settings import NumericsSettings
-from .columns import Columns, choose_columns
-from .examples import Examples, label_names, read_examples
+from .columns import choose_columns
+from .examples import label_names, read_examples
+from .request import FinetuneRequest, Material
 from .rows import read_table
-from .settings import FinetuneHow, FinetuneSettings
-from .starting_point import StartingPoint, open_starting_point
+from .starting_point import open_starting_point
 
 STAGE = "finetune"
 FORMAT_VERSION = 1
@@ -28,42 +25,6 @@ _OWNS = (
     "predictions-test.jsonl",
     "log/seed-[0-9]*.jsonl",
 )
-
-
-@dataclass(frozen=True)
-class FinetuneRequest:
-    """Everything `bertctl finetune` was asked for; `model` is a directory or `random:SIZE`."""
-
-    model: str
-    train: Path
-    validation: Path | None = None
-    test: Path | None = None
-    vocab: Path | None = None
-    settings: FinetuneSettings = field(default_factory=FinetuneSettings)
-    numerics: NumericsSettings = field(default_factory=NumericsSettings)
-    how: FinetuneHow = field(default_factory=FinetuneHow)
-    should_stop: Callable[[], bool] = lambda: False
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """The labelled files by the name of their part."""
-        files = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: path for name, path in files.items() if path is not None}
-
-
-@dataclass(frozen=True)
-class Material:
-    """The labelled files, read and checked, and the model to start from."""
-
-    columns: Columns
-    examples: Mapping[str, Examples]
-    """By the name of the part; rows with an ignored label are still among them."""
-    labels: tuple[str, ...]
-    """In the order of their ids."""
-    label_ids: Mapping[str, list[int]]
-    start: StartingPoint
-    keeps_head: bool
-    """Whether the model was fitted to these very labels before, so that it goes on with them."""
 
 
 def finetune(

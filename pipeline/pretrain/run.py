@@ -29,7 +29,7 @@ from .course import PretrainingCourse, baselines, evaluate
 from .facts import ShardFacts
 from .order import Order
 from .reading import Instances, ShardSet
-from .stage import PretrainRequest
+from .request import PretrainRequest
 
 _ARCHITECTURE = "BertForPreTraining"
 _HELD_OUT_INSTANCES = 4096

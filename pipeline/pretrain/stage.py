@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..training.model_layout import CHECKPOINT_FILES, MODEL, MODEL_FILES
-from ..training.settings import NumericsSettings
 from .facts import ShardFacts
-from .settings import ArchitectureSettings, PretrainHow, PretrainSettings
+from .request import PretrainRequest
 
 STAGE = "pretrain"
 FORMAT_VERSION = 1
@@ -29,19 +28,6 @@ _OWNS = (
     "log/metrics.jsonl",
     "log/checked.json",
 )
-
-
-@dataclass(frozen=True)
-class PretrainRequest:
-    """Everything `bertctl pretrain` was asked for; `config` replaces the size where it is given."""
-
-    shards: Path
-    config: Mapping[str, Any] | None = None
-    architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)
-    training: PretrainSettings = field(default_factory=PretrainSettings)
-    numerics: NumericsSettings = field(default_factory=NumericsSettings)
-    how: PretrainHow = field(default_factory=PretrainHow)
-    should_stop: Callable[[], bool] = lambda: False
 
 
 def pretrain(
