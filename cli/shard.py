@@ -9,8 +9,9 @@ import click
 
 from ..pipeline.corpus.settings import CorpusSettings, SentenceSettings
 from ..pipeline.elsewhere.output import Output
+from ..pipeline.shard.request import ShardRequest
 from ..pipeline.shard.settings import InstanceSettings, ShardHow
-from ..pipeline.shard.stage import ShardRequest, shard
+from ..pipeline.shard.stage import shard
 from ..pipeline.stage.engine import Completion
 from .console import Console
 from .options import Here, collect, common_options_elsewhere, settings_options

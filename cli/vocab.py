@@ -12,8 +12,9 @@ import click
 from ..pipeline.corpus.settings import CorpusSettings
 from ..pipeline.elsewhere.output import Output
 from ..pipeline.stage.engine import Completion
+from ..pipeline.vocab.request import VocabRequest
 from ..pipeline.vocab.settings import VocabHow, VocabSettings
-from ..pipeline.vocab.stage import VocabRequest, compare, vocab
+from ..pipeline.vocab.stage import compare, vocab
 from .console import Console
 from .options import collect, common_options_elsewhere, settings_options
 

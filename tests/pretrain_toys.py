@@ -12,8 +12,9 @@ import torch
 from bertctl.pipeline.pretrain.request import PretrainRequest
 from bertctl.pipeline.pretrain.settings import ArchitectureSettings, PretrainHow, PretrainSettings
 from bertctl.pipeline.pretrain.stage import pretrain
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.training.settings import NumericsSettings

@@ -19,8 +19,9 @@ import pytest
 
 from bertctl.pipeline.corpus.settings import CorpusSettings
 from bertctl.pipeline.shard import bucketing
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.report import Silent
 
 from .corpora import documents, write_corpus, write_vocabulary

@@ -22,8 +22,9 @@ from bertctl.pipeline.corpus.piecewise import CorpusPass, pass_over, read_conten
 from bertctl.pipeline.corpus.settings import CorpusSettings
 from bertctl.pipeline.corpus.sources import Source, plan_sources
 from bertctl.pipeline.errors import BadInput
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.engine import Site
 from bertctl.pipeline.stage.labour import Labour
 from bertctl.pipeline.stage.recipe import ListedInput, Recipe

@@ -22,8 +22,9 @@ from bertctl.pipeline.corpus.settings import CorpusSettings
 from bertctl.pipeline.corpus.sources import plan_sources, read_pieces
 from bertctl.pipeline.corpus.uris import is_uri, parse_uri
 from bertctl.pipeline.errors import BadInput, WorkFailed
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.recipe import Recipe
 from bertctl.pipeline.stage.report import Silent

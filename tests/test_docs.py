@@ -10,8 +10,9 @@ import click
 import pytest
 
 from bertctl.cli.main import bertctl
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.report import Silent
 
 from .corpora import write_corpus, write_vocabulary

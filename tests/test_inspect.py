@@ -16,8 +16,9 @@ from bertctl.pipeline.inspect.instances import read_instances
 from bertctl.pipeline.inspect.settings import InspectHow
 from bertctl.pipeline.inspect.subject import subject_of
 from bertctl.pipeline.inspect.vocabulary import look_at_vocabulary
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.report import Silent
 
 from .corpora import SPECIAL, write_corpus, write_vocabulary

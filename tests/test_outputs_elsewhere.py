@@ -17,12 +17,16 @@ from bertctl.pipeline.corpus.uris import Uri, parse_uri
 from bertctl.pipeline.elsewhere import prefix as prefix_module
 from bertctl.pipeline.elsewhere.output import directory_for
 from bertctl.pipeline.errors import BadInput, OutputRefused, WorkFailed
+from bertctl.pipeline.shard import stage as stage_module
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.engine import Completion
+from bertctl.pipeline.stage.recipe import Recipe
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.vocab.request import VocabRequest
 from bertctl.pipeline.vocab.settings import VocabHow, VocabSettings
-from bertctl.pipeline.vocab.stage import VocabRequest, compare, vocab
+from bertctl.pipeline.vocab.stage import compare, vocab
 
 from .corpora import write_corpus, write_vocabulary
 from .killing import bytes_of, kill_when
@@ -58,11 +62,20 @@ class Stage:
     def here(self) -> Path:
         return directory_for(self.uri, str(self.scratch))
 
-    def __call__(self, output: Path | Uri | None = None, *, seed: int = 7, force: bool = False):
+    def __call__(
+        self,
+        output: Path | Uri | None = None,
+        *,
+        seed: int = 7,
+        num_shards: int = 3,
+        force: bool = False,
+    ) -> Completion:
         request = ShardRequest(
             inputs=(str(self.corpus),),
             vocab=self.vocab,
-            instances=InstanceSettings(max_seq_length=48, dupe_factor=2, num_shards=3, seed=seed),
+            instances=InstanceSettings(
+                max_seq_length=48, dupe_factor=2, num_shards=num_shards, seed=seed
+            ),
             how=ShardHow(workers=1, scratch=str(self.scratch)),
         )
         return shard(request, output or self.uri, reporter=Silent(), force=force)
@@ -94,8 +107,9 @@ def files_of(directory: Path) -> dict[str, bytes]:
     return {name: (directory / name).read_bytes() for name in names}
 
 
-def delete(server: S3Server, path: str) -> None:
-    server.file_system.delete_file(f"{BUCKET}/{path}")
+def delete(server: S3Server, path: str, *, folder: bool = False) -> None:
+    system = server.file_system
+    (system.delete_dir if folder else system.delete_file)(f"{BUCKET}/{path}")
 
 
 def refusal(call, kind: type[Exception] = OutputRefused):
@@ -228,7 +242,7 @@ def test_an_upload_that_fails_goes_on_without_doing_the_work_again(stage, monkey
     assert set(stage.objects()) == {*sent, "recipe.json", ".bertctl/manifest.json"}
     first, sent[:] = list(sent), [""] * 99
     stage.server.put(f"{stage.path}/{first[1]}", b"cut")
-    monkeypatch.setattr("bertctl.pipeline.shard.stage._work", never)
+    monkeypatch.setattr(stage_module, "_work", never)
     stage(force=True)  # which, too, replaces nothing that was merely begun
     assert stage.objects() == files_of(stage.here)
     assert first[0] not in sent
@@ -311,11 +325,111 @@ def test_a_place_that_cannot_be_written_to_is_said_before_the_work(stage):
 
 
 def test_an_output_around_the_input_is_refused(stage):
-    stage.server.put_all(stage.corpus, f"{stage.path}/corpus")
+    texts = stage.corpus
+    stage.server.put_all(texts, f"{stage.path}/corpus")
     stage.corpus = stage.server.uri(f"{stage.path}/corpus")
     assert "isn't ours" in refusal(stage).message
-    stage.server.put(f"{stage.path}/recipe.json", b"")
-    assert "isn't ours" in refusal(stage).message
+    delete(stage.server, f"{stage.path}/corpus", folder=True)
+    stage.corpus = texts
+    stage()
+    stage.server.put_all(texts, f"{stage.path}/corpus")
+    stage.corpus = stage.server.uri(f"{stage.path}/corpus/1.txt")
+    for force in (False, True):
+        error = refusal(lambda force=force: stage(force=force))
+        assert f"holds s3://{BUCKET}/{stage.path}/corpus/1.txt" in error.message
+    assert "manifest.json" in stage.objects()
+
+
+def test_force_leaves_no_file_of_what_it_replaces(stage, tmp_path):
+    stage(num_shards=5)
+    assert "train-00009-of-00010.arrow" in stage.objects()
+    stage(force=True)
+    assert stage.objects() == files_of(stage.here)
+    assert not any("of-00010" in name for name in stage.objects())
+
+
+def test_what_is_to_be_replaced_stands_until_its_successor_is_complete(stage, monkeypatch):
+    stage()
+    before = stage.objects()
+    sent: list[str] = []
+
+    def observed(self, name, file):
+        sent.append(name)
+        assert "manifest.json" not in stage.objects()
+        assert json.loads(stage.objects()["recipe.json"])["what"]["seed"] == 8
+        return upload(self, name, file)
+
+    upload = prefix_module.Prefix.upload
+    monkeypatch.setattr(prefix_module.Prefix, "upload", observed)
+    work = stage_module._work
+
+    def working(site, **given):
+        assert stage.objects().items() >= before.items()
+        return work(site, **given)
+
+    monkeypatch.setattr(stage_module, "_work", working)
+    stage(seed=8, force=True)
+    assert set(sent) == set(bytes_of(stage.here))
+
+
+def test_the_recipe_stands_there_before_the_work_begins(stage, monkeypatch):
+    stage.server.put(f"{stage.path}/recipe.json", b"")  # as a command that was stopped leaves it
+    work = stage_module._work
+
+    def working(site, **given):
+        assert set(stage.objects()) == {"recipe.json"}
+        there = Recipe.from_json(json.loads(stage.objects()["recipe.json"]))
+        assert there == site.recipe
+        assert "--seed: 7 → 9" in refusal(lambda: stage(seed=9)).message
+        return work(site, **given)
+
+    monkeypatch.setattr(stage_module, "_work", working)
+    stage()
+    assert stage.objects() == files_of(stage.here)
+
+
+def test_what_another_machine_finished_in_the_meantime_is_left_alone(stage, tmp_path, monkeypatch):
+    theirs = Stage(tmp_path / "theirs", stage.server)
+    theirs.uri, theirs.path = stage.uri, stage.path
+    work = stage_module._work
+
+    def working(site, **given):
+        if site.recipe.what["seed"] == 7:
+            delete(stage.server, stage.path, folder=True)
+            theirs(seed=8)
+        return work(site, **given)
+
+    monkeypatch.setattr(stage_module, "_work", working)
+    error = refusal(stage)
+    assert "was written by another process" in error.message
+    assert str(stage.here) in error.hint
+    assert stage.objects() == files_of(theirs.here)
+
+
+def test_an_object_that_did_not_arrive_whole_is_found_before_the_manifest_stands(
+    stage, monkeypatch
+):
+    def cut(self, name, file):
+        record = upload(self, name, file)
+        if name == "vocab.txt":
+            self.put(name, b"cut")
+        return record
+
+    upload = prefix_module.Prefix.upload
+    monkeypatch.setattr(prefix_module.Prefix, "upload", cut)
+    assert "vocab.txt has 3 bytes" in refusal(stage, WorkFailed).message
+    assert "manifest.json" not in stage.objects()
+    monkeypatch.undo()
+    stage()
+    assert stage.objects() == files_of(stage.here)
+
+
+def test_what_a_kill_left_behind_a_manifest_is_swept(stage):
+    stage()
+    whole = stage.objects()
+    stage.server.put(f"{stage.path}/.bertctl/manifest.json", whole["manifest.json"])
+    assert stage().was_up_to_date
+    assert stage.objects() == whole
 
 
 def test_the_command_refuses_in_two_lines_what_it_cannot_put_elsewhere(stage, tmp_path):

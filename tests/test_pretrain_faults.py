@@ -14,8 +14,9 @@ import pytest
 from bertctl.model.config import BertConfig
 from bertctl.pipeline.errors import BadInput, Stopped
 from bertctl.pipeline.pretrain.settings import ArchitectureSettings
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.training.model_layout import TOKENIZER_FILES
 

@@ -14,8 +14,9 @@ import torch
 import transformers
 
 from bertctl.pipeline.pretrain.settings import ArchitectureSettings
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.report import Silent
 
 from .corpora import WORDS, write_vocabulary

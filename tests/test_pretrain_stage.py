@@ -23,8 +23,9 @@ from bertctl.pipeline.pretrain.reading import Shard, ShardSet
 from bertctl.pipeline.pretrain.request import PretrainRequest
 from bertctl.pipeline.pretrain.settings import seconds_of
 from bertctl.pipeline.pretrain.stage import config_of
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.report import Silent
 
 from .corpora import write_predictable_corpus, write_vocabulary

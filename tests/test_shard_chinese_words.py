@@ -14,8 +14,9 @@ from bertctl.pipeline.corpus.settings import SentenceSettings
 from bertctl.pipeline.errors import BadInput
 from bertctl.pipeline.shard import chinese_words
 from bertctl.pipeline.shard.chinese_words import encode_with_words
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.wordpiece.encode import WordPieceEncoder

@@ -13,8 +13,9 @@ import pytest
 
 from bertctl.pipeline.corpus.settings import SentenceSettings
 from bertctl.pipeline.errors import BadInput, ShareDone
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
 

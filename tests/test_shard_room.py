@@ -7,8 +7,9 @@ import pytest
 
 from bertctl.pipeline.errors import WorkFailed
 from bertctl.pipeline.shard import room
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.recipe import ListedInput
 
 from .corpora import write_corpus, write_vocabulary

@@ -14,13 +14,14 @@ import pytest
 
 from bertctl.pipeline.corpus.settings import CorpusSettings, SentenceSettings
 from bertctl.pipeline.errors import BadInput, OutputRefused
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.shard.tokenising import Tokenise
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.vocab.request import VocabRequest
 from bertctl.pipeline.vocab.settings import VocabSettings
-from bertctl.pipeline.vocab.stage import VocabRequest
 from bertctl.pipeline.vocab.stage import vocab as learn
 
 from .corpora import SPECIAL, documents, write_corpus, write_vocabulary

@@ -17,8 +17,9 @@ from bertctl.pipeline.errors import BadInput
 from bertctl.pipeline.pretrain.request import PretrainRequest
 from bertctl.pipeline.pretrain.settings import PretrainSettings
 from bertctl.pipeline.pretrain.stage import pretrain
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Reporter, Silent
 

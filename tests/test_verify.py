@@ -9,8 +9,9 @@ import pytest
 from bertctl.pipeline.errors import BadInput
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.verify.verify import PROOFS, verify
+from bertctl.pipeline.vocab.request import VocabRequest
 from bertctl.pipeline.vocab.settings import VocabHow, VocabSettings
-from bertctl.pipeline.vocab.stage import VocabRequest, vocab
+from bertctl.pipeline.vocab.stage import vocab
 
 from .corpora import write_corpus
 from .test_verify_shards import failures, sign

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
-from bertctl.pipeline.shard.stage import ShardRequest, shard
+from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.verify.verify import Verdict, verify
 

@@ -8,8 +8,9 @@ import pytest
 from bertctl.pipeline.errors import BadInput
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.vocab.request import VocabRequest
 from bertctl.pipeline.vocab.settings import VocabHow, VocabSettings
-from bertctl.pipeline.vocab.stage import VocabRequest, compare, vocab
+from bertctl.pipeline.vocab.stage import compare, vocab
 
 from .corpora import documents, write_corpus
 from .killing import bytes_of

@@ -15,8 +15,9 @@ from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
 from bertctl.pipeline.vocab import lesson, tables, totals
 from bertctl.pipeline.vocab import run as run_module
+from bertctl.pipeline.vocab.request import VocabRequest
 from bertctl.pipeline.vocab.settings import VocabHow, VocabSettings
-from bertctl.pipeline.vocab.stage import VocabRequest, vocab
+from bertctl.pipeline.vocab.stage import vocab
 from bertctl.pipeline.wordpiece.encode import WordPieceEncoder
 from bertctl.pipeline.wordpiece.files import load_vocabulary
 

@@ -23,9 +23,9 @@ from ..wordpiece.vocabulary import Normalization, Vocabulary
 from .bucketing import BucketTask, Plan, plan_buckets, write_bucket
 from .instances import SpecialIds
 from .masking import MaskSettings
+from .request import STAGE, ShardRequest
 from .room import check_room
 from .settings import FORMAT_VERSION, InstanceSettings, needs_chinese_words
-from .stage import STAGE, ShardRequest
 from .tokenising import Tokenise, use_encoder
 
 _COUNTED = (

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from ..corpus.digesting import contents_reader
 from ..corpus.listing import list_inputs
-from ..corpus.settings import MENDABLE, CorpusSettings, SentenceSettings, check_corpus_settings
+from ..corpus.settings import MENDABLE, check_corpus_settings
 from ..elsewhere.output import Output, complete_at
 from ..errors import BadInput
 from ..stage.engine import Completion, Finished, Site
@@ -19,32 +18,18 @@ from ..stage.settings import check_settings
 from ..vocab.opening import open_vocabulary
 from ..wordpiece.files import TOKENIZER_FILES
 from ..wordpiece.vocabulary import Normalization, Vocabulary
+from .request import STAGE, ShardRequest
 from .settings import (
     FORMAT_VERSION,
-    InstanceSettings,
-    ShardHow,
     check_instance_settings,
     needs_chinese_words,
 )
 
-STAGE = "shard"
 _NUMBER = "[0-9]" * 5
 _OWNS = (
     tuple(f"{split}-{_NUMBER}-of-{_NUMBER}.arrow" for split in ("train", "validation"))
     + TOKENIZER_FILES
 )
-
-
-@dataclass(frozen=True)
-class ShardRequest:
-    """Everything `bertctl shard` was asked for."""
-
-    inputs: tuple[str, ...]
-    vocab: Path
-    corpus: CorpusSettings = field(default_factory=CorpusSettings)
-    sentences: SentenceSettings = field(default_factory=SentenceSettings)
-    instances: InstanceSettings = field(default_factory=InstanceSettings)
-    how: ShardHow = field(default_factory=ShardHow)
 
 
 def shard(

@@ -23,8 +23,8 @@ from .counting import count_words
 from .lesson import Lesson, choose_words
 from .measuring import AS_WRITTEN, measure
 from .merging import train_wordpiece
+from .request import HELD_OUT_FILE, VocabRequest
 from .settings import VocabSettings
-from .stage import HELD_OUT_FILE, VocabRequest
 from .tables import Table, system_memory, write_table
 from .totals import add_up
 

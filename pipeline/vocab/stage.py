@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..corpus.digesting import contents_reader
 from ..corpus.listing import list_inputs
-from ..corpus.settings import MENDABLE, CorpusSettings
+from ..corpus.settings import MENDABLE
 from ..elsewhere.output import Output, complete_at
 from ..errors import BadInput
 from ..stage.engine import Completion, Finished, Site
@@ -22,22 +21,11 @@ from ..stage.settings import check_settings
 from ..wordpiece.files import TOKENIZER_FILES
 from ..wordpiece.vocabulary import SPECIAL_TOKENS, check_special_tokens
 from .opening import open_vocabulary
-from .settings import STAGE, VocabHow, VocabSettings
+from .request import HELD_OUT_FILE, VocabRequest
+from .settings import STAGE, VocabSettings
 
 FORMAT_VERSION = 2
-HELD_OUT_FILE = "held_out.arrow"
-"""The words of the held-out text as they are written there, and how often each comes."""
 _OWNS = (*TOKENIZER_FILES, HELD_OUT_FILE)
-
-
-@dataclass(frozen=True)
-class VocabRequest:
-    """Everything `bertctl vocab` was asked for."""
-
-    inputs: tuple[str, ...]
-    vocab: VocabSettings = field(default_factory=VocabSettings)
-    corpus: CorpusSettings = field(default_factory=CorpusSettings)
-    how: VocabHow = field(default_factory=VocabHow)
 
 
 def vocab(
