@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pyarrow.fs as pafs
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from bertctl.pipeline.corpus.uris import Uri, parse_uri
 from bertctl.pipeline.elsewhere import prefix as prefix_module
 from bertctl.pipeline.elsewhere.output import directory_for
-from bertctl.pipeline.errors import BadInput, OutputRefused, WorkFailed
+from bertctl.pipeline.errors import BadInput, OutputRefused, ShareDone, WorkFailed
 from bertctl.pipeline.shard import stage as stage_module
 from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
@@ -69,6 +69,7 @@ class Stage:
         seed: int = 7,
         num_shards: int = 3,
         force: bool = False,
+        **how: Any,
     ) -> Completion:
         request = ShardRequest(
             inputs=(str(self.corpus),),
@@ -76,7 +77,7 @@ class Stage:
             instances=InstanceSettings(
                 max_seq_length=48, dupe_factor=2, num_shards=num_shards, seed=seed
             ),
-            how=ShardHow(workers=1, scratch=str(self.scratch)),
+            how=ShardHow(workers=1, scratch=str(self.scratch), **how),
         )
         return shard(request, output or self.uri, reporter=Silent(), force=force)
 
@@ -422,6 +423,15 @@ def test_an_object_that_did_not_arrive_whole_is_found_before_the_manifest_stands
     monkeypatch.undo()
     stage()
     assert stage.objects() == files_of(stage.here)
+
+
+def test_tasks_of_an_array_work_in_one_scratch_and_the_last_command_uploads(stage, tmp_path):
+    for task in ("2/2", "1/2", "1/2", "2/2"):
+        refusal(lambda task=task: stage(task=task, chunk_megabytes=0.004), ShareDone)
+        assert set(stage.objects()) == {"recipe.json"}
+    stage(finalize=True, chunk_megabytes=0.004)
+    stage(tmp_path / "here")
+    assert stage.objects() == files_of(tmp_path / "here")
 
 
 def test_what_a_kill_left_behind_a_manifest_is_swept(stage):

@@ -241,7 +241,8 @@ class Publication:
         except BadInput as error:
             raise WorkFailed(
                 error.message,
-                hint=f"{error.hint} {self.directory} is complete: the same command goes on there.",
+                hint=f"{error.hint} It is complete in {self.directory}, and the same command goes "
+                "on from there.",
             ) from error
 
 
