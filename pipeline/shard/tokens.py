@@ -129,7 +129,11 @@ def rows_between(batch: pa.RecordBatch, first_key: int, last_key: int) -> pa.Rec
 
 
 def documents_in(rows: pa.RecordBatch, chosen: npt.NDArray[np.bool_]) -> TokenisedDocuments:
-    """Return the documents of the chosen rows; `chosen`: (rows,)."""
+    """Return the documents of the chosen rows; `chosen`: (rows,).
+
+    They are copies: what is looked at in a mapped file stays in memory until nobody holds it, and
+    a bucket looks into every file of a corpus.
+    """
     documents = rows["sentences"]
     document_offsets = documents.offsets.to_numpy().astype(np.int64)
     sentences = documents.values
@@ -137,12 +141,12 @@ def documents_in(rows: pa.RecordBatch, chosen: npt.NDArray[np.bool_]) -> Tokenis
     sentence_offsets = sentence_offsets[document_offsets[0] :]
     ids = sentences.values.to_numpy()[sentence_offsets[0] : sentence_offsets[-1]]
     found = TokenisedDocuments(
-        ids=ids,
+        ids=ids.copy(),
         sentence_ends=sentence_offsets[1:] - sentence_offsets[0],
         document_ends=document_offsets[1:] - document_offsets[0],
-        identities=rows["identity"].to_numpy(),
-        parts=rows["part"].to_numpy(),
-        digests=rows["digest"].to_numpy(),
+        identities=rows["identity"].to_numpy().copy(),
+        parts=rows["part"].to_numpy().copy(),
+        digests=rows["digest"].to_numpy().copy(),
         continues=_flags(rows["continues"]) if "continues" in rows.schema.names else None,
     )
     return found if chosen.all() else found.reordered(np.flatnonzero(chosen))
