@@ -172,16 +172,17 @@ def test_workers_chunks_paths_order_and_compression_change_no_byte(
     assert run(files, vocab, tmp_path / "one").was_up_to_date
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("phase", ["source", "train"])
 def test_killed_run_continues_to_the_same_bytes(
-    vocab: Path, tmp_path: Path, by: signal.Signals, phase: str
+    vocab: Path, tmp_path: Path, by: signal.Signals, phase: str, workers: str
 ) -> None:
     corpus = write_corpus(tmp_path / "corpus", files=12, per_file=60)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    common = [str(corpus), "--vocab", str(vocab), "--max-seq-length", "64", "--num-shards", "5"]
+    common = [str(corpus), "--vocab", str(vocab), "--max-seq-length", "64", "--num-shards", "9"]
     common += ["--chunk-megabytes", "0.05"]  # or small files would share their units
-    command = [sys.executable, "-m", "bertctl", "shard", *common, "--workers", "1"]
+    command = [sys.executable, "-m", "bertctl", "shard", *common, "--workers", workers]
 
     def reached() -> bool:
         done = [name for name in committed_units(killed) if name.startswith(phase)]
@@ -191,13 +192,13 @@ def test_killed_run_continues_to_the_same_bytes(
     ended = kill_when([*command, "-o", str(killed)], reached, by)
     assert ended.returncode == (-by if by == signal.SIGKILL else 128 + by), ended.stderr
     kept = committed_units(killed)
-    assert 0 < sum(name.startswith(phase) for name in kept) < (24 if phase == "source" else 5)
+    assert 0 < sum(name.startswith(phase) for name in kept) < (24 if phase == "source" else 9)
     assert not (killed / "manifest.json").exists()
     for output in (killed, whole):
         request = ShardRequest(
             inputs=(str(corpus),),
             vocab=vocab,
-            instances=InstanceSettings(max_seq_length=64, num_shards=5),
+            instances=InstanceSettings(max_seq_length=64, num_shards=9),
             how=ShardHow(workers=2, chunk_megabytes=0.05),
         )
         shard(request, output, reporter=Silent())

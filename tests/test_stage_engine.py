@@ -11,7 +11,7 @@ import pytest
 
 from bertctl.pipeline.errors import BadInput, OutputRefused, ShareDone, WorkFailed
 from bertctl.pipeline.stage.earlier import open_earlier
-from bertctl.pipeline.stage.files import FileRecord, write_json
+from bertctl.pipeline.stage.files import write_json
 from bertctl.pipeline.stage.labour import Share
 from bertctl.pipeline.stage.lock import holder_of, locked
 from bertctl.pipeline.stage.report import Silent
@@ -323,9 +323,25 @@ def test_second_writer_is_refused_and_told_who_the_first_is(corpus: Path, tmp_pa
 
 
 def test_lock_is_released_by_the_death_of_its_holder(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from bertctl.pipeline.stage.lock import locked\n"
+        "with locked(Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert str(holder.pid) in (holder_of(tmp_path) or "")
+        with pytest.raises(OutputRefused, match=str(holder.pid)), locked(tmp_path):
+            pass
+        holder.kill()
+    assert holder_of(tmp_path) is None
     with locked(tmp_path):
         assert holder_of(tmp_path)
-    assert holder_of(tmp_path) is None
     assert not list(tmp_path.iterdir())
 
 
@@ -452,13 +468,56 @@ def test_workers_that_keep_dying_are_given_up_with_advice() -> None:
     assert "--workers" in failure.value.hint
 
 
-def test_half_written_json_is_never_seen(tmp_path: Path) -> None:
+def test_half_written_json_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        write_json(path, {"a": object()})
+    write_text = Path.write_text
+
+    def killed_half_way(self: Path, text: str, **how: str) -> None:
+        write_text(self, text[: len(text) // 2], **how)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", killed_half_way)
+    with pytest.raises(KeyboardInterrupt):
+        write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
-    assert FileRecord.of(path).size == path.stat().st_size
+
+
+def test_unit_is_moved_into_place_once_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[tuple[str, int]] = []
+    replace, fsync = Path.replace, os.fsync
+
+    def recorded_fsync(descriptor: int) -> None:
+        events.append(("sync", os.fstat(descriptor).st_ino))
+        fsync(descriptor)
+
+    def recorded_replace(self: Path, target: Path) -> Path:
+        events.append(("move", self.stat().st_ino))
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(Path, "replace", recorded_replace)
+    written: list[int] = []
+
+    def make(builder: UnitBuilder) -> dict[str, int]:
+        for name in ("one.txt", "two.txt"):
+            path = builder.path(name)
+            path.write_text(name)
+            written.append(path.stat().st_ino)
+        return {}
+
+    UnitStore(tmp_path).build("unit", "key", make)
+    # The files themselves moved, no copies of them; before each move its content was on the disk,
+    # and after it the directory; the record that makes them count came last.
+    assert [(tmp_path / name).stat().st_ino for name in ("one.txt", "two.txt")] == written
+    record = (tmp_path / ".bertctl" / "units" / "unit.json").stat().st_ino
+    assert [inode for what, inode in events if what == "move"] == [*written, record]
+    for inode in (*written, record):
+        moved = events.index(("move", inode))
+        assert events[moved - 1] == ("sync", inode)
+        assert events[moved + 1][0] == "sync"
 
 
 def test_user_s_files_survive_force_and_up_to_date_runs(corpus: Path, tmp_path: Path) -> None:

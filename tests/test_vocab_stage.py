@@ -91,8 +91,11 @@ def test_workers_chunks_paths_order_and_compression_change_no_byte(
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_run_continues_to_the_same_bytes(tmp_path: Path, by: signal.Signals) -> None:
+def test_killed_run_continues_to_the_same_bytes(
+    tmp_path: Path, by: signal.Signals, workers: str
+) -> None:
     corpus = write_corpus(tmp_path / "corpus", files=12, per_file=60)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [sys.executable, "-m", "bertctl", "vocab", str(corpus), "--vocab-size", "200"]
@@ -101,7 +104,7 @@ def test_killed_run_continues_to_the_same_bytes(tmp_path: Path, by: signal.Signa
     def reached() -> bool:
         return len(committed_units(killed)) >= 5
 
-    ended = kill_when([*command, "--workers", "1", "-o", str(killed)], reached, by)
+    ended = kill_when([*command, "--workers", workers, "-o", str(killed)], reached, by)
     assert ended.returncode == (-by if by == signal.SIGKILL else 128 + by), ended.stderr
     # Each of the 12 files gives two units, its piece's and its own.
     assert 0 < len(committed_units(killed)) < 24
