@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import re
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _SECONDS_BETWEEN_LINES = 5.0
+_WIDE_ENOUGH = 100
+_NARROW = "{desc} {percentage:.0f}% ETA {remaining}{postfix}"
+"""Where a bar would leave no room for what is worth more: loss, rate, memory."""
 
 
 class Console:
@@ -82,6 +86,7 @@ class Console:
             disable=not self._bars,
             leave=False,
             smoothing=0.1,
+            bar_format=_NARROW if shutil.get_terminal_size().columns < _WIDE_ENOUGH else None,
             file=sys.stderr,
         ) as bar:
             progress = _Bar(bar) if self._bars else _Lines(self, name, total, unit, done)
@@ -233,7 +238,7 @@ def _figures(figures: Mapping[str, float | str], seconds: float) -> str:
             shown.append(f"{_scaled(value)} {words}, {rate} {words}/s")
         else:
             shown.append(f"{words} {_scaled(value)}")
-    return ", ".join([*shown, f"memory {_scaled(_peak_memory_bytes())}B"])
+    return ", ".join([*shown, f"mem {_scaled(_peak_memory_bytes())}B"])
 
 
 def _peak_memory_bytes() -> float:

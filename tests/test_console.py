@@ -23,7 +23,7 @@ def test_figure_that_counts_is_shown_with_its_rate(capsys: pytest.CaptureFixture
     with PLAIN.phase("write shards", total=2, unit="shards") as progress:
         progress.advance(2, files="3 of 7", instances_done=4100, documents=90)
     said = capsys.readouterr().err
-    assert re.search(r"files 3 of 7, 4.1k instances, \S+ instances/s, documents 90, memory", said)
+    assert re.search(r"files 3 of 7, 4.1k instances, \S+ instances/s, documents 90, mem", said)
 
 
 def _take_memory(megabytes: int, done: object, stop: object) -> None:
@@ -49,7 +49,7 @@ def test_memory_shown_is_that_of_the_largest_worker_while_it_works(
     stop.set()
     worker.join()
     said = capsys.readouterr().err
-    assert re.search(r"memory [23]\d\dMB", said), said
+    assert re.search(r"mem [23]\d\dMB", said), said
 
 
 def test_table_of_shards_tells_what_padding_would_have_cost(tmp_path: Path) -> None:
