@@ -72,6 +72,11 @@ class Console:
         self, name: str, *, total: float | None, unit: str, done: float = 0
     ) -> Generator[Progress]:
         """Show one piece of work from its beginning to its end."""
+        if not self._bars:
+            lines = _Lines(self, name, total, unit, done)
+            yield lines
+            lines.finish()
+            return
         # Importing a progress bar takes longer than answering that all is up to date.
         from tqdm import tqdm
 
@@ -83,16 +88,12 @@ class Console:
             unit=unit if unit == "B" else f" {unit}",
             unit_scale=True,
             dynamic_ncols=True,
-            disable=not self._bars,
             leave=False,
             smoothing=0.1,
             bar_format=_NARROW if shutil.get_terminal_size().columns < _WIDE_ENOUGH else None,
             file=sys.stderr,
         ) as bar:
-            progress = _Bar(bar) if self._bars else _Lines(self, name, total, unit, done)
-            yield progress
-            if isinstance(progress, _Lines):
-                progress.finish()
+            yield _Bar(bar)
 
     def completed(
         self,
