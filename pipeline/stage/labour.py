@@ -6,6 +6,7 @@ change a byte.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -121,15 +122,22 @@ class Labour:
     def _run_all(
         self, call: Callable[[SomeTask], Result], tasks: Sequence[SomeTask]
     ) -> Iterator[Result]:
-        # What starts processes takes its time to import: an up-to-date answer doesn't need it.
+        # What starts processes takes its time to import: one that works alone doesn't need it.
         if self.dask is not None:
             from .cluster import run_on_cluster
 
             return run_on_cluster(call, tasks, address=self.dask)
-        from .workers import available_workers, run_tasks
-
         workers = available_workers() if self.workers == "auto" else self.workers
+        if workers <= 1:
+            return map(call, tasks)
+        from .workers import run_tasks
+
         return run_tasks(call, tasks, workers=workers)
+
+
+def available_workers() -> int:
+    """Return how many processors this process may use, which is less than all in a container."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def labour_of(settings: LabourSettings) -> Labour:

@@ -23,11 +23,6 @@ AHEAD = 2
 """Tasks handed out per worker: enough that none waits, few enough to stop soon."""
 
 
-def available_workers() -> int:
-    """Return how many processors this process may use, which is less than all in a container."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def run_tasks(
     call: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int
 ) -> Iterator[Result]:

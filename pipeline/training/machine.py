@@ -12,7 +12,7 @@ import torch
 from ...model.precision import Precision, bfloat16_supported
 from ..allocator import keep_freed_memory
 from ..errors import BadInput
-from ..stage.workers import available_workers
+from ..stage.labour import available_workers
 from .settings import NumericsSettings
 
 _KERNEL_CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
