@@ -136,6 +136,9 @@ def test_cluster_that_loses_a_worker_gives_the_same_bytes(
             time.sleep(0.002)
         assert process.poll() is None, process.stderr and process.stderr.read()
         os.kill(cluster.workers[0].process.pid, signal.SIGKILL)
+        kept = committed_units(output)
+        assert len(kept) >= 3
+        assert sum(name.startswith("train-") for name in kept) < 4
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert bytes_of(output) == whole

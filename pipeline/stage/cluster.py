@@ -28,6 +28,8 @@ def run_on_cluster(
         WorkFailed: a task's workers kept dying, or the scheduler did.
     """
     with closing(_connected(address)) as client:
+        from distributed import KilledWorker
+
         threads = sum(client.nthreads().values())
         if not threads:
             raise BadInput(
@@ -45,9 +47,7 @@ def run_on_cluster(
                 f"--dask {address}: the scheduler is gone, or gave the work up.",
                 hint="What is finished is kept: the same command continues.",
             ) from error
-        except Exception as error:
-            if type(error).__name__ != "KilledWorker":
-                raise
+        except KilledWorker as error:
             raise WorkFailed(
                 f"--dask {address}: {error}",
                 hint="A worker that runs out of memory is killed: give workers more, or smaller "
