@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..training.settings import NumericsSettings
+from ..training.starting_point import StartingPoint
 from .columns import Columns
 from .examples import Examples
 from .settings import FinetuneHow, FinetuneSettings
-from .starting_point import StartingPoint
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,12 @@ from ..training.loop import Hooks, TrainingState, train
 from ..training.machine import Machine
 from ..training.model_files import ModelFiles, load_weights, write_model
 from ..training.model_layout import MODEL
+from ..training.starting_point import StartingPoint
 from ..training.writing import naming
 from .course import FinetuningCourse, predict
 from .encode import Sequences
 from .request import FinetuneRequest
 from .results import SCORED, best_place
-from .starting_point import StartingPoint
 from .task import Outputs, Targets, Task
 
 _POOLER = "bert.pooler."

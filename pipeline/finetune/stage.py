@@ -10,11 +10,11 @@ from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..training.model_layout import MODEL, MODEL_FILES
+from ..training.starting_point import open_starting_point
 from .columns import choose_columns
 from .examples import label_names, read_examples
 from .request import FinetuneRequest, Material
 from .rows import read_table
-from .starting_point import open_starting_point
 
 STAGE = "finetune"
 FORMAT_VERSION = 1

@@ -1,4 +1,4 @@
-"""Where fine-tuning starts: somebody's model, or random weights of a size, and the vocabulary."""
+"""Where training starts: somebody's model, or random weights of a size, and the vocabulary."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from ..errors import BadInput
 from ..stage.earlier import open_earlier
 from ..stage.files import FileRecord, fingerprint_of, read_json
 from ..stage.manifest import MANIFEST, RECIPE, Manifest
-from ..training.checkpoint_record import STATE, CheckpointRecord
-from ..training.model_layout import (
+from ..vocab.opening import open_vocabulary
+from ..wordpiece.files import load_vocabulary
+from ..wordpiece.vocabulary import Normalization, Vocabulary
+from .checkpoint_record import STATE, CheckpointRecord
+from .model_layout import (
     CONFIG,
     MODEL,
     MODEL_FILES,
@@ -21,9 +24,6 @@ from ..training.model_layout import (
     WEIGHTS,
     model_directory,
 )
-from ..vocab.opening import open_vocabulary
-from ..wordpiece.files import load_vocabulary
-from ..wordpiece.vocabulary import Normalization, Vocabulary
 
 RANDOM = "random:"
 
@@ -85,7 +85,8 @@ def open_starting_point(
         BadInput: it isn't there or isn't finished, can't be computed, or doesn't fit `vocab` or
             the sequences: up to `max_seq_length` tokens, of two segments if `pairs`.
     """
-    start = _random(model, vocab) if model.startswith(RANDOM) else _stored(Path(model), vocab)
+    is_random = model.startswith(RANDOM)
+    start = _random(model, vocab) if is_random else open_stored(Path(model), vocab, flag="--model")
     config = start.config
     if len(start.vocabulary) > config.vocab_size:
         raise BadInput(
@@ -124,11 +125,18 @@ def _random(model: str, vocab: Path | None) -> StartingPoint:
     return StartingPoint(None, config, {}, {}, vocabulary, normalization)
 
 
-def _stored(path: Path, vocab: Path | None) -> StartingPoint:
+def open_stored(path: Path, vocab: Path | None, *, flag: str) -> StartingPoint:
+    """Find a model at rest that `flag` names: a run, a checkpoint or any BERT directory.
+
+    `vocab` is the vocabulary of a model that has none beside it.
+
+    Raises:
+        BadInput: it isn't there or isn't finished, or can't be computed.
+    """
     if not path.is_dir():
         raise BadInput(
-            f"--model {path}: there is no such directory.",
-            hint=f"Name a pretrain run, a checkpoint or a BERT directory, or {RANDOM}tiny.",
+            f"{flag} {path}: there is no such directory.",
+            hint="Name a finished pretrain run, one of its checkpoints, or a BERT directory.",
         )
     directory = model_directory(path)
     recorded = _recorded(path)
