@@ -11,9 +11,28 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard, get_args
 
+Objective = Literal["mlm+nsp", "mlm", "mlm+sop", "causal"]
+"""What a model is pretrained on: masked tokens, alone or with next sentence or sentence order, or
+the next token from those before it (the ablations of Devlin et al. 2018, 5.1)."""
+
+ARCHITECTURES: Mapping[Objective, str] = MappingProxyType(
+    {
+        "mlm+nsp": "BertForPreTraining",
+        "mlm": "BertForMaskedLM",
+        "mlm+sop": "BertForPreTraining",
+        "causal": "BertLMHeadModel",
+    }
+)
+"""The class of transformers that computes what a model trained on each objective does."""
+
 HiddenAct = Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu"]
 """`gelu` is exact (erf), `gelu_new` and `gelu_pytorch_tanh` its tanh approximation: what
 google-research/bert's own code computes where its files say `gelu`, and no released model needs."""
+
+
+PositionEmbeddingType = Literal["absolute", "sinusoidal"]
+"""`absolute` is learned, as in every released BERT; `sinusoidal` a fixed table (Vaswani et al.
+2017, 3.5)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +57,9 @@ class BertConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
-    position_embedding_type: Literal["absolute"] = "absolute"
+    position_embedding_type: PositionEmbeddingType = "absolute"
+    is_decoder: bool = False
+    """No token attends to a later one."""
 
     def __post_init__(self) -> None:
         for name in _SIZES:
@@ -56,11 +77,12 @@ class BertConfig:
                 f"hidden_act {self.hidden_act!r} is not known; known are "
                 + ", ".join(get_args(HiddenAct))
             )
-        if self.position_embedding_type != "absolute":
+        if self.position_embedding_type not in get_args(PositionEmbeddingType):
             raise ValueError(
-                f"position_embedding_type {self.position_embedding_type!r} is not known; "
-                "known is absolute"
+                f"position_embedding_type {self.position_embedding_type!r} is not known; known are "
+                + ", ".join(get_args(PositionEmbeddingType))
             )
+        _require_flag("is_decoder", self.is_decoder)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
@@ -77,8 +99,15 @@ class BertConfig:
         return self.hidden_size // self.num_attention_heads
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of a Hugging Face `config.json`."""
-        return {"model_type": "bert", "tie_word_embeddings": True, **dataclasses.asdict(self)}
+        """Return the content of a Hugging Face `config.json`.
+
+        A sinusoidal table stands among the weights, where transformers looks positions up as long
+        as it is told `absolute`: what kind of table it is stands in a key of its own.
+        """
+        content = {"model_type": "bert", "tie_word_embeddings": True, **dataclasses.asdict(self)}
+        if self.position_embedding_type == "sinusoidal":
+            content |= {"position_embedding_type": "absolute", _SINUSOIDAL: True}
+        return content
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> BertConfig:
@@ -94,12 +123,15 @@ class BertConfig:
                     f"only {accepted[0]!r} is supported"
                 )
         fields = _field_names(cls)
-        return cls(**{name: value for name, value in content.items() if name in fields})
+        known = {name: value for name, value in content.items() if name in fields}
+        if content.get(_SINUSOIDAL):
+            known["position_embedding_type"] = "sinusoidal"
+        return cls(**known)
 
     @classmethod
     def unknown_keys(cls, content: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the keys of a configuration file that neither this class nor its makers know."""
-        known = _field_names(cls) | _ONLY.keys() | _ABOUT_ELSE
+        known = _field_names(cls) | _ONLY.keys() | _ABOUT_ELSE | {_SINUSOIDAL}
         return tuple(name for name in content if name not in known)
 
 
@@ -116,13 +148,15 @@ _SIZES = (
     "max_position_embeddings",
     "type_vocab_size",
 )
+_SINUSOIDAL = "sinusoidal_pos_embds"
+"""What Hugging Face's DistilBERT, which has such tables, calls this."""
+
 _PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 _ONLY: Mapping[str, tuple[object, ...]] = MappingProxyType(
     {
         "model_type": ("bert",),
         "tie_word_embeddings": (True,),
-        "is_decoder": (False,),
         "is_encoder_decoder": (False,),
         "add_cross_attention": (False,),
         "pruned_heads": ({}, None),
@@ -142,6 +176,11 @@ _ABOUT_ELSE = frozenset(
 
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _require_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, not {value!r}")
 
 
 def _require_whole_number(name: str, value: object, *, minimum: int) -> None:

@@ -45,6 +45,31 @@ class Embedding(nn.Module):
         return F.embedding(ids, self.weight)
 
 
+class SinusoidalEmbedding(nn.Module):
+    """A fixed table of positions (Vaswani et al. 2017, 3.5): stored as a weight, never trained.
+
+    Its waves are as high as word embeddings begin: in that paper's proportion, where words begin
+    with deviation 1 and waves with height 1. What follows normalises, so only proportion counts.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        table = sinusoids(config.max_position_embeddings, config.hidden_size)
+        self.weight = nn.Buffer(table.float() * config.initializer_range)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Look up (T,) int64 as (T, dim) in the table's own precision."""
+        return F.embedding(ids, self.weight)
+
+
+def sinusoids(num_positions: int, hidden_size: int) -> Tensor:
+    """Return waves of height 1, (positions, H) float64: sine in even columns, cosine in odd."""
+    columns = torch.arange(hidden_size, dtype=torch.float64)
+    rates = 10000.0 ** (-(columns - columns % 2) / hidden_size)
+    angles = torch.arange(num_positions, dtype=torch.float64)[:, None] * rates
+    return torch.where(columns % 2 == 0, angles.sin(), angles.cos())
+
+
 class LayerNorm(nn.Module):
     """Layer normalisation, statistics in float32 whatever the precision of the rows."""
 
@@ -69,7 +94,10 @@ class BertEmbeddings(nn.Module):
         self.precision = precision
         self.dropout_prob = config.hidden_dropout_prob
         self.word_embeddings = Embedding(config.vocab_size, config.hidden_size)
-        self.position_embeddings = Embedding(config.max_position_embeddings, config.hidden_size)
+        if config.position_embedding_type == "sinusoidal":
+            self.position_embeddings = SinusoidalEmbedding(config)
+        else:
+            self.position_embeddings = Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type_embeddings = Embedding(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
@@ -92,6 +120,7 @@ class BertSelfAttention(nn.Module):
     def __init__(self, config: BertConfig, *, site: str) -> None:
         super().__init__()
         self.num_heads = config.num_attention_heads
+        self.is_causal = config.is_decoder
         self.dropout_prob = config.attention_probs_dropout_prob
         self.site = site
         self.query = Linear(config.hidden_size, config.hidden_size)
@@ -108,7 +137,7 @@ class BertSelfAttention(nn.Module):
         dropped = None
         if key is not None and self.dropout_prob > 0:
             dropped = AttentionDropout(self.dropout_prob, key, self.site)
-        return layout.attend(qkv, num_heads=self.num_heads, dropout=dropped)
+        return layout.attend(qkv, num_heads=self.num_heads, causal=self.is_causal, dropout=dropped)
 
 
 class BertResidual(nn.Module):

@@ -17,13 +17,17 @@ def training_step_flops(
 
     Only matrix products of real tokens and masked positions count, a multiply-add as two;
     padding, recomputation and the optimizer don't. `num_tokens`: real ones; `sum_squared_lengths`:
-    over sequences, the pairs of tokens that attend to each other.
+    over sequences, the pairs of tokens that may attend to each other; `num_sequences`: how many
+    the next-sentence head sees, 0 where there is none.
     """
     hidden = config.hidden_size
     layer = 4 * hidden * hidden + 2 * hidden * config.intermediate_size
+    num_pairs = sum_squared_lengths
+    if config.is_decoder:  # a token sees itself and those before it
+        num_pairs = (sum_squared_lengths + num_tokens) // 2
     multiply_adds = (
         num_tokens * config.num_hidden_layers * layer
-        + sum_squared_lengths * config.num_hidden_layers * 2 * hidden
+        + num_pairs * config.num_hidden_layers * 2 * hidden
         + num_masked * hidden * (hidden + config.vocab_size)
         + num_sequences * hidden * (hidden + 2)
     )

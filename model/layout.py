@@ -34,21 +34,25 @@ class Layout:
     pack_length: int
     apart: Tensor | None
     """(m, S or 1, S) bool, for the last m packs: which position must not attend to which"""
-    causal: bool
     varlen: varlen.Borders | None
     """The same for a kernel that takes any lengths"""
 
-    def attend(self, qkv: Tensor, *, num_heads: int, dropout: AttentionDropout | None) -> Tensor:
-        """Let every token attend to its own sequence's tokens; qkv: (T, 3 · H) → (T, H)."""
+    def attend(
+        self, qkv: Tensor, *, num_heads: int, causal: bool, dropout: AttentionDropout | None
+    ) -> Tensor:
+        """Let every token attend to its own sequence's tokens; qkv: (T, 3 · H) → (T, H).
+
+        With `causal`, to none that comes later.
+        """
         # The flash kernel has no dropout of probabilities; ours is never silently left out.
         if self.varlen is not None and dropout is None and varlen.supports(qkv):
-            return varlen.attend_varlen(qkv, self.varlen, num_heads=num_heads, causal=self.causal)
+            return varlen.attend_varlen(qkv, self.varlen, num_heads=num_heads, causal=causal)
         return attend(
             qkv,
             num_packs=self.num_packs,
             num_heads=num_heads,
             apart=self.apart,
-            causal=self.causal,
+            causal=causal,
             dropout=dropout,
         )
 
@@ -67,7 +71,6 @@ def padded_layout(
     length: int,
     attention_mask: Tensor | None,
     *,
-    causal: bool,
     device: torch.device,
 ) -> Layout:
     """Lay out a padded (B, S) batch, a sequence a pack; `attention_mask` is 1 where to attend."""
@@ -80,12 +83,11 @@ def padded_layout(
         num_packs=num_sequences,
         pack_length=length,
         apart=None if attention_mask is None else (attention_mask == 0)[:, None, :],
-        causal=causal,
         varlen=None,
     )
 
 
-def packed_layout(lengths: npt.NDArray[np.int64], *, causal: bool) -> Layout:
+def packed_layout(lengths: npt.NDArray[np.int64]) -> Layout:
     """Put sequences of these lengths, (B,), into as few packs as first-fit-decreasing finds."""
     pack_length = -(-int(lengths.max()) // SHAPE_STEP) * SHAPE_STEP
     starts, num_packs = _first_fit(lengths, pack_length)
@@ -100,7 +102,6 @@ def packed_layout(lengths: npt.NDArray[np.int64], *, causal: bool) -> Layout:
         num_packs=num_packs,
         pack_length=pack_length,
         apart=torch.from_numpy(mixed[:, :, None] != mixed[:, None, :]) if len(mixed) else None,
-        causal=causal,
         varlen=varlen.borders(sequence_of_row),
     )
 

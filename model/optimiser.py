@@ -1,11 +1,14 @@
-"""Gradients into new weights: AdamW as BERT uses it, and clipping by the global norm."""
+"""Gradients into new weights: AdamW as BERT uses it, LAMB, and clipping by the global norm."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .lamb import Lamb
 
 
 def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -13,18 +16,40 @@ def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> tor
 
     Biases and normalisations don't decay; betas and eps are google-research/bert's.
     """
-    trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for n, p in trainable if decays(n)], "weight_decay": weight_decay},
-        {"params": [p for n, p in trainable if not decays(n)], "weight_decay": 0.0},
-    ]
+    groups = _groups(model, {"weight_decay": weight_decay}, {"weight_decay": 0.0})
+    devices = {each.device.type for group in groups for each in group["params"]}
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        groups,
         lr=learning_rate,
         betas=(0.9, 0.999),
         eps=1e-6,
-        fused=all(p.device.type in ("cpu", "cuda") for _, p in trainable),
+        fused=devices <= {"cpu", "cuda"},
     )
+
+
+def lamb(model: nn.Module, *, learning_rate: float, weight_decay: float) -> Lamb:
+    """Return LAMB over the model's trainable parameters (You et al. 2019).
+
+    Biases and normalisations neither decay nor adapt; betas and eps are the authors'.
+    """
+    groups = _groups(
+        model,
+        {"weight_decay": weight_decay, "adapts": True},
+        {"weight_decay": 0.0, "adapts": False},
+    )
+    return Lamb(groups, lr=learning_rate, betas=(0.9, 0.999), eps=1e-6)
+
+
+def _groups(
+    model: nn.Module, decaying: Mapping[str, Any], others: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Part the trainable parameters into those that decay and those that don't."""
+    trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for n, p in trainable if decays(n)], **decaying},
+        {"params": [p for n, p in trainable if not decays(n)], **others},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def decays(name: str) -> bool:

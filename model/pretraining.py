@@ -1,4 +1,4 @@
-"""BERT with its two pre-training heads, and their losses as sums (Devlin et al. 2018, 3.1).
+"""BERT with its pre-training heads, and their losses as sums (Devlin et al. 2018, 3.1).
 
 Sums, because a batch may be cut into micro-batches and over processes with unequal numbers of
 masked tokens: only the caller knows the global counts to divide by.
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import BertConfig
+from .config import ARCHITECTURES, BertConfig, Objective
 from .dropout import DropoutKey
 from .encoder import BertModel, LayerNorm, Linear, activation
 from .layout import SHAPE_STEP
@@ -37,6 +37,7 @@ class PretrainingSums:
     nsp_correct: Tensor
     """() int64"""
     nsp_count: int
+    """0 without a next-sentence objective"""
 
 
 class PredictionTransform(nn.Module):
@@ -63,22 +64,36 @@ class PredictionHead(nn.Module):
 
 
 class PretrainingHeads(nn.Module):
-    """Masked tokens and next sentence."""
+    """Masked tokens and, where there is such an objective, next sentence."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, *, pairs: bool) -> None:
         super().__init__()
         self.predictions = PredictionHead(config)
-        self.seq_relationship = Linear(config.hidden_size, 2)
+        self.seq_relationship = Linear(config.hidden_size, 2) if pairs else None
 
 
 class BertForPreTraining(nn.Module):
-    """BERT that predicts masked tokens and whether segment B follows segment A."""
+    """BERT that predicts masked (or following) tokens and, perhaps, how two segments belong.
 
-    def __init__(self, config: BertConfig, *, precision: Precision = "float32") -> None:
+    Its parameters are those of the class of transformers that `ARCHITECTURES` names. Raises
+    `ValueError` where objective and `is_decoder` contradict: what may look ahead can't learn to
+    predict what comes.
+    """
+
+    def __init__(
+        self,
+        config: BertConfig,
+        *,
+        precision: Precision = "float32",
+        objective: Objective = "mlm+nsp",
+    ) -> None:
         super().__init__()
+        if config.is_decoder != (objective == "causal"):
+            raise ValueError(f"is_decoder is {config.is_decoder}, the objective {objective}")
+        pairs = ARCHITECTURES[objective] == "BertForPreTraining"
         self.config = config
-        self.bert = BertModel(config, precision=precision)
-        self.cls = PretrainingHeads(config)
+        self.bert = BertModel(config, precision=precision, pooler=pairs)
+        self.cls = PretrainingHeads(config, pairs=pairs)
 
     def forward(self, batch: PretrainingBatch, key: DropoutKey | None = None) -> PretrainingSums:
         """Sum both losses over the batch; the heads see only the rows they predict for."""
@@ -92,10 +107,12 @@ class BertForPreTraining(nn.Module):
             batch.masked_lm_ids,
         )
         labels = batch.next_sentence_labels
-        if labels is None:
+        scores = (
+            None if labels is None else self._seq_relationship_logits(hidden_states, batch.tokens)
+        )
+        if labels is None or scores is None:
             nsp_loss_sum, nsp_correct = mlm_loss_sum.new_zeros(()), mlm_correct.new_zeros(())
         else:
-            scores = self._seq_relationship_logits(hidden_states, batch.tokens)
             nsp_loss_sum = F.cross_entropy(scores, labels, reduction="sum")
             nsp_correct = (scores.argmax(dim=1) == labels).sum()
         return PretrainingSums(
@@ -104,13 +121,14 @@ class BertForPreTraining(nn.Module):
             mlm_count=len(batch.masked_rows),
             nsp_loss_sum=nsp_loss_sum,
             nsp_correct=nsp_correct,
-            nsp_count=0 if labels is None else len(labels),
+            nsp_count=0 if labels is None or scores is None else len(labels),
         )
 
-    def logits(self, tokens: Tokens, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def logits(self, tokens: Tokens, rows: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Score the vocabulary at `rows` (all, without them) and both next-sentence labels.
 
-        Returns prediction_logits (M, V) and seq_relationship_logits (B, 2), float32 at least.
+        Returns prediction_logits (M, V) and seq_relationship_logits (B, 2), float32 at least; None
+        for the latter where there is no such objective.
         """
         hidden_states = self.bert(tokens)
         predicted = hidden_states if rows is None else hidden_states[rows]
@@ -122,7 +140,9 @@ class BertForPreTraining(nn.Module):
         )
         return prediction_logits, self._seq_relationship_logits(hidden_states, tokens)
 
-    def _seq_relationship_logits(self, hidden_states: Tensor, tokens: Tokens) -> Tensor:
+    def _seq_relationship_logits(self, hidden_states: Tensor, tokens: Tokens) -> Tensor | None:
         seq_relationship = self.cls.seq_relationship
+        if seq_relationship is None:
+            return None
         pooled = self.bert.pool(hidden_states, tokens)
         return seq_relationship(pooled.to(seq_relationship.weight.dtype))

@@ -42,8 +42,6 @@ def pad_tokens(
     input_ids: Tensor,
     attention_mask: Tensor | None = None,
     token_type_ids: Tensor | None = None,
-    *,
-    causal: bool = False,
 ) -> Tokens:
     """Lay out a padded batch, (B, S) int64 each; `attention_mask` is 1 where to attend.
 
@@ -58,9 +56,7 @@ def pad_tokens(
         input_ids=input_ids.reshape(-1),
         token_type_ids=token_type_ids.reshape(-1),
         position_ids=position_ids.reshape(-1),
-        layout=padded_layout(
-            num_sequences, length, attention_mask, causal=causal, device=input_ids.device
-        ),
+        layout=padded_layout(num_sequences, length, attention_mask, device=input_ids.device),
         num_tokens=real,
     )
 
@@ -69,8 +65,6 @@ def pack_tokens(
     input_ids: Tensor,
     lengths: Tensor,
     segment_a_lengths: Tensor | None = None,
-    *,
-    causal: bool = False,
 ) -> Tokens:
     """Lay out B sequences with next to no padding.
 
@@ -84,9 +78,8 @@ def pack_tokens(
         raise ValueError(f"lengths add up to {num_tokens}, input_ids are {len(input_ids)}")
     if len(lengths) == 0 or int(lengths.min()) < 1:
         raise ValueError("a packed batch needs a sequence, and every sequence a token")
-    layout = packed_layout(lengths.numpy(), causal=causal)
-    positions = torch.arange(num_tokens)
-    positions -= (torch.cumsum(lengths, 0) - lengths).repeat_interleave(lengths)
+    layout = packed_layout(lengths.numpy())
+    positions = _counted(lengths)
     rows = layout.starts.repeat_interleave(lengths) + positions
     num_rows = layout.num_packs * layout.pack_length
     columns = torch.zeros(3, num_rows, dtype=torch.int64)
@@ -148,3 +141,27 @@ def pack_pretraining_batch(
         masked_lm_ids=masked_lm_ids,
         next_sentence_labels=next_sentence_labels,
     )
+
+
+def pack_causal_batch(
+    input_ids: Tensor, lengths: Tensor, segment_a_lengths: Tensor | None
+) -> PretrainingBatch:
+    """Pack sequences of which every token but the last is to predict the one after it.
+
+    `input_ids` are the text itself, without masks; all as in `pack_tokens`.
+    """
+    tokens = pack_tokens(input_ids, lengths, segment_a_lengths)
+    num_predicting = lengths - 1
+    rows = tokens.layout.starts.repeat_interleave(num_predicting) + _counted(num_predicting)
+    return PretrainingBatch(
+        tokens=tokens,
+        masked_rows=rows,
+        masked_lm_ids=tokens.input_ids[rows + 1],
+        next_sentence_labels=None,
+    )
+
+
+def _counted(lengths: Tensor) -> Tensor:
+    """Return 0, 1, … up to each length, one after another."""
+    starts = torch.cumsum(lengths, 0) - lengths
+    return torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)

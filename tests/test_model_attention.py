@@ -29,16 +29,16 @@ def rows() -> Tensor:
 @pytest.mark.parametrize("dropped", [None, dropout()], ids=["plain", "dropout"])
 def test_gradient_is_the_derivative(layout: Layout, dropped: AttentionDropout | None) -> None:
     assert torch.autograd.gradcheck(
-        lambda qkv: layout.attend(qkv, num_heads=N, dropout=dropped),
+        lambda qkv: layout.attend(qkv, num_heads=N, causal=False, dropout=dropped),
         (rows().requires_grad_(),),
         fast_mode=True,
     )
 
 
 def test_gradient_of_causal_attention_is_the_derivative() -> None:
-    layout = pack_tokens(torch.ones(40, dtype=torch.int64), torch.tensor([25, 15]), causal=True)
+    layout = pack_tokens(torch.ones(40, dtype=torch.int64), torch.tensor([25, 15])).layout
     assert torch.autograd.gradcheck(
-        lambda qkv: layout.layout.attend(qkv, num_heads=N, dropout=dropout()),
+        lambda qkv: layout.attend(qkv, num_heads=N, causal=True, dropout=dropout()),
         (rows().requires_grad_(),),
         fast_mode=True,
     )
@@ -46,7 +46,7 @@ def test_gradient_of_causal_attention_is_the_derivative() -> None:
 
 def test_probabilities_drop_after_the_softmax_and_are_scaled() -> None:
     layout = pad_tokens(torch.ones(P, S, dtype=torch.int64)).layout
-    ours = layout.attend(rows(), num_heads=N, dropout=dropout())
+    ours = layout.attend(rows(), num_heads=N, causal=False, dropout=dropout())
 
     query, key, value = rows().view(P, S, 3, N, D).permute(2, 0, 3, 1, 4)
     probs = torch.softmax(query @ key.transpose(-1, -2) / D**0.5, dim=-1)
@@ -65,9 +65,12 @@ def test_probabilities_drop_after_the_softmax_and_are_scaled() -> None:
 
 
 def test_dropout_leaves_the_expectation_as_it_is() -> None:
-    plain = PACKED.attend(rows(), num_heads=N, dropout=None)
+    plain = PACKED.attend(rows(), num_heads=N, causal=False, dropout=None)
     draws = torch.stack(
-        [PACKED.attend(rows(), num_heads=N, dropout=dropout(step)) for step in range(500)]
+        [
+            PACKED.attend(rows(), num_heads=N, causal=False, dropout=dropout(step))
+            for step in range(500)
+        ]
     )
     error = draws.std(dim=0) / len(draws) ** 0.5
     assert ((draws.mean(dim=0) - plain).abs() < 5 * error + 1e-12).all()

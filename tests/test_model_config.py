@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 
-from bertctl.model.config import SIZES, BertConfig
+from bertctl.model.config import ARCHITECTURES, SIZES, BertConfig, Objective
 from bertctl.model.pretraining import BertForPreTraining
 
 
@@ -47,6 +47,27 @@ def test_dict_survives_json_and_transformers() -> None:
     assert BertConfig.from_dict(theirs) == config
 
 
+def test_sinusoidal_table_is_looked_up_by_any_transformers_and_told_apart_by_us() -> None:
+    config = dataclasses.replace(SIZES["tiny"], position_embedding_type="sinusoidal")
+    content = json.loads(json.dumps(config.to_dict()))
+    assert content["position_embedding_type"] == "absolute"
+    assert BertConfig.from_dict(content) == config
+    assert BertConfig.from_dict(transformers.BertConfig.from_dict(content).to_dict()) == config
+    assert BertConfig.unknown_keys(content) == ()
+    assert set(content) - set(BertConfig().to_dict()) == {"sinusoidal_pos_embds"}
+
+
+def test_left_to_right_model_is_a_decoder_to_transformers() -> None:
+    content = dataclasses.replace(SIZES["tiny"], is_decoder=True).to_dict()
+    assert transformers.BertConfig.from_dict(content).is_decoder
+    assert BertConfig.from_dict(content).is_decoder
+
+
+@pytest.mark.parametrize("objective", ARCHITECTURES)
+def test_objectives_architecture_is_a_class_of_transformers(objective: Objective) -> None:
+    assert issubclass(getattr(transformers, ARCHITECTURES[objective]), transformers.PreTrainedModel)
+
+
 def test_google_bert_config_is_read() -> None:
     content = {
         "hidden_size": 128,
@@ -62,7 +83,6 @@ def test_google_bert_config_is_read() -> None:
     ("name", "value"),
     [
         ("model_type", "roberta"),
-        ("is_decoder", True),
         ("add_cross_attention", True),
         ("tie_word_embeddings", False),
         ("pruned_heads", {"0": [1]}),
@@ -88,6 +108,8 @@ def test_key_that_changes_the_computation_is_refused_by_name(name: str, value: o
         ("layer_norm_eps", 0),
         ("initializer_range", "0.02"),
         ("pad_token_id", 30522),
+        ("is_decoder", "yes"),
+        ("position_embedding_type", "rotary"),
     ],
 )
 def test_impossible_number_is_refused_by_name(name: str, value: object) -> None:

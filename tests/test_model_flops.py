@@ -34,6 +34,23 @@ def test_useful_flops_are_what_an_unpadded_step_computes() -> None:
     )
 
 
+def test_left_to_right_step_counts_each_pair_of_tokens_once() -> None:
+    lengths = (7, 3)
+    seen = {
+        is_decoder: training_step_flops(
+            dataclasses.replace(QUIET, is_decoder=is_decoder),
+            num_tokens=sum(lengths),
+            sum_squared_lengths=sum(length**2 for length in lengths),
+            num_masked=4,
+            num_sequences=0,
+        )
+        for is_decoder in (True, False)
+    }
+    pairs_of_a_token_with_a_later_one = 21 + 3
+    per_pair = 3 * 2 * QUIET.num_hidden_layers * 2 * QUIET.hidden_size
+    assert seen[False] - seen[True] == pairs_of_a_token_with_a_later_one * per_pair
+
+
 def test_padding_adds_work_that_is_not_useful() -> None:
     batch = padded_batch((31, 9, 20), config=QUIET)
     model = BertForPreTraining(QUIET)

@@ -13,7 +13,7 @@ from torch import Tensor
 from bertctl.model import varlen
 from bertctl.model.config import BertConfig
 from bertctl.model.pretraining import BertForPreTraining
-from bertctl.model.tokens import Tokens, pack_tokens, pad_tokens
+from bertctl.model.tokens import Tokens, pack_causal_batch, pack_tokens, pad_tokens
 
 from .model_batches import SMALL, padded_batch, randomise
 
@@ -22,15 +22,21 @@ LENGTHS = (32, 4, 4, 12, 1, 32, 17, *[9] * 9, 2, 8, 11)
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 
+CAUSAL = dataclasses.replace(SMALL, is_decoder=True)
+EITHER_WAY = pytest.mark.parametrize("config", [SMALL, CAUSAL], ids=["both ways", "causal"])
+
+
 def build(dtype: torch.dtype, config: BertConfig = SMALL) -> BertForPreTraining:
-    model = BertForPreTraining(config).to(dtype).eval()
+    objective = "causal" if config.is_decoder else "mlm+nsp"
+    model = BertForPreTraining(config, objective=objective).to(dtype).eval()
     randomise(model)
     return model
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-def test_packed_logits_equal_padded_logits(dtype: torch.dtype) -> None:
-    model = build(dtype)
+def test_packed_logits_equal_padded_logits(dtype: torch.dtype, config: BertConfig) -> None:
+    model = build(dtype, config)
     batch = padded_batch(LENGTHS)
     padded, padded_nsp = model.logits(batch.padded().tokens)
     packed_tokens = batch.packed().tokens
@@ -44,12 +50,14 @@ def test_packed_logits_equal_padded_logits(dtype: torch.dtype) -> None:
             rtol=0,
             atol=TOLERANCE[dtype],
         )
-    torch.testing.assert_close(packed_nsp, padded_nsp, rtol=0, atol=TOLERANCE[dtype])
+    if packed_nsp is not None:
+        torch.testing.assert_close(packed_nsp, padded_nsp, rtol=0, atol=TOLERANCE[dtype])
 
 
-def test_packed_gradients_equal_padded_gradients() -> None:
+@EITHER_WAY
+def test_packed_gradients_equal_padded_gradients(config: BertConfig) -> None:
     batch = padded_batch(LENGTHS)
-    models = [build(torch.float64), build(torch.float64)]
+    models = [build(torch.float64, config), build(torch.float64, config)]
     for model, form in zip(models, (batch.padded(), batch.packed()), strict=True):
         sums = model(form)
         (sums.mlm_loss_sum + sums.nsp_loss_sum).backward()
@@ -79,9 +87,12 @@ def test_gradient_does_not_depend_on_how_the_batch_is_cut(micro_batch_size: int)
         )
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("changed", range(len(LENGTHS)))
-def test_changing_one_sequence_leaves_its_neighbours_bit_for_bit(changed: int) -> None:
-    model = build(torch.float64)
+def test_changing_one_sequence_leaves_its_neighbours_bit_for_bit(
+    changed: int, config: BertConfig
+) -> None:
+    model = build(torch.float64, config)
     batch = padded_batch(LENGTHS)
     before_tokens = batch.packed().tokens
     before, _ = model.logits(before_tokens)
@@ -145,20 +156,39 @@ def test_batches_of_much_the_same_lengths_come_in_few_shapes() -> None:
 
 @pytest.mark.parametrize("form", ["padded", "packed"])
 def test_causal_attention_sees_no_later_token(form: str) -> None:
-    model = build(torch.float64)
+    model = build(torch.float64, CAUSAL)
     lengths = torch.tensor([6, 4])
     ids = torch.tensor([[7, 8, 9, 10, 11, 12], [13, 14, 15, 16, 0, 0]])
 
     def tokens() -> Tokens:
         if form == "padded":
-            return pad_tokens(ids, (ids > 0).long(), causal=True)
-        return pack_tokens(ids[ids > 0], lengths, causal=True)
+            return pad_tokens(ids, (ids > 0).long())
+        return pack_tokens(ids[ids > 0], lengths)
 
     before, _ = model.logits(tokens())
     ids[0, 3] = 99
     after, _ = model.logits(tokens())
     moved = (before != after).any(dim=1)[:6]
     assert moved.tolist() == [False, False, False, True, True, True]
+
+
+def test_causal_batch_predicts_every_token_from_the_row_before_it() -> None:
+    batch = padded_batch(LENGTHS)
+    real = batch.attention_mask.bool()
+    segment_a_lengths = ((batch.token_type_ids == 0) & real).sum(1)
+    causal = pack_causal_batch(batch.input_ids[real], torch.tensor(LENGTHS), segment_a_lengths)
+    masked = batch.packed().tokens
+    assert torch.equal(causal.tokens.input_ids, masked.input_ids)
+    assert torch.equal(causal.tokens.token_type_ids, masked.token_type_ids)
+    assert causal.next_sentence_labels is None
+    assert len(causal.masked_rows) == sum(LENGTHS) - len(LENGTHS)
+    at = 0
+    for number, length in enumerate(LENGTHS):
+        here = slice(at, at + length - 1)
+        start = int(causal.tokens.layout.starts[number])
+        assert causal.masked_rows[here].tolist() == list(range(start, start + length - 1))
+        assert torch.equal(causal.masked_lm_ids[here], batch.input_ids[number, 1:length])
+        at = here.stop
 
 
 @pytest.mark.parametrize(
@@ -171,7 +201,10 @@ def test_impossible_packing_is_refused(num_tokens: int, lengths: list[int]) -> N
         )
 
 
-def test_flash_kernel_is_handed_every_sequence_as_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+@EITHER_WAY
+def test_flash_kernel_is_handed_every_sequence_as_it_lies(
+    monkeypatch: pytest.MonkeyPatch, config: BertConfig
+) -> None:
     # Stands in for torch.nn.attention.varlen.varlen_attn, which has no kernel for processors.
     def varlen_attn(
         query: Tensor,
@@ -196,11 +229,9 @@ def test_flash_kernel_is_handed_every_sequence_as_it_lies(monkeypatch: pytest.Mo
         assert sum(len(part) for part in parts) == len(query)
         return torch.cat(parts)
 
-    model = build(torch.float64)
+    model = build(torch.float64, config)
     packed = padded_batch(LENGTHS).packed().tokens
-    causal = dataclasses.replace(packed, layout=dataclasses.replace(packed.layout, causal=True))
-    expected = [model.logits(tokens)[0] for tokens in (packed, causal)]
+    expected, _ = model.logits(packed)
     monkeypatch.setattr(varlen, "varlen_attn", varlen_attn)
     monkeypatch.setattr(varlen, "supports", lambda _: True)
-    for tokens, logits in zip((packed, causal), expected, strict=True):
-        torch.testing.assert_close(model.logits(tokens)[0], logits, rtol=0, atol=1e-10)
+    torch.testing.assert_close(model.logits(packed)[0], expected, rtol=0, atol=1e-10)

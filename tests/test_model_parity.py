@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from bertctl.model.finetuning import (
     BertForTokenClassification,
 )
 from bertctl.model.pretraining import BertForPreTraining, PretrainingSums
-from bertctl.model.tokens import pad_tokens
+from bertctl.model.tokens import pack_causal_batch, pad_tokens
 from bertctl.model.weights import canonical_state_dict
 
 from .model_batches import SMALL, padded_batch, randomise
@@ -30,10 +31,10 @@ def peer_config(config: BertConfig, **others: object) -> transformers.BertConfig
 
 
 def load_from(model: nn.Module, peer: nn.Module) -> None:
-    """Copy a peer's weights, strictly, and prove that every parameter came along."""
+    """Copy a peer's weights, strictly, and prove that every one of them came along."""
     state = canonical_state_dict(peer.state_dict())
     model.load_state_dict(state, strict=True)
-    assert {name for name, _ in model.named_parameters()} == set(state)
+    assert set(model.state_dict()) == set(state)
 
 
 def assert_same_gradients(model: nn.Module, peer: nn.Module, *, dtype: torch.dtype) -> None:
@@ -84,6 +85,67 @@ def test_pretraining_losses_and_all_gradients_equal_transformers(
     hits = theirs.seq_relationship_logits.argmax(-1) == batch.next_sentence_label
     assert int(ours.nsp_correct) == int(hits.sum())
     assert_same_gradients(model, peer, dtype=dtype)
+
+
+@pytest.mark.parametrize("form", ["padded", "packed"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_masked_tokens_alone_and_all_gradients_equal_transformers(
+    form: str, dtype: torch.dtype
+) -> None:
+    rtol, atol = TIGHT[dtype]
+    peer = transformers.BertForMaskedLM(peer_config(SMALL)).to(dtype).eval()
+    randomise(peer)
+    model = BertForPreTraining(SMALL, objective="mlm").to(dtype).eval()
+    load_from(model, peer)
+    batch = padded_batch((5, 3))
+    columns = dataclasses.asdict(batch)
+    del columns["next_sentence_label"]
+    theirs = peer(**columns)
+    theirs.loss.backward()
+
+    ours = model(getattr(batch, form)())
+    (ours.mlm_loss_sum / ours.mlm_count).backward()
+
+    torch.testing.assert_close(
+        ours.mlm_loss_sum / ours.mlm_count, theirs.loss, rtol=rtol, atol=atol
+    )
+    assert (float(ours.nsp_loss_sum), int(ours.nsp_correct), ours.nsp_count) == (0, 0, 0)
+    assert_same_gradients(model, peer, dtype=dtype)
+
+
+@pytest.mark.parametrize("position_embedding_type", ["absolute", "sinusoidal"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_left_to_right_losses_and_all_gradients_equal_transformers(
+    dtype: torch.dtype, position_embedding_type: Literal["absolute", "sinusoidal"]
+) -> None:
+    rtol, atol = TIGHT[dtype]
+    config = dataclasses.replace(
+        SMALL, is_decoder=True, position_embedding_type=position_embedding_type
+    )
+    peer = transformers.BertLMHeadModel(peer_config(config)).to(dtype).eval()
+    randomise(peer)
+    model = BertForPreTraining(config, objective="causal").to(dtype).eval()
+    load_from(model, peer)
+    batch = padded_batch((7, 4, 2))
+    real = batch.attention_mask.bool()
+    theirs = peer(batch.input_ids, batch.attention_mask, batch.token_type_ids).logits
+    # Their loss would round to float32: it is taken by hand, of what follows each real token.
+    predicting = real[:, 1:]
+    loss = nn.functional.cross_entropy(
+        theirs[:, :-1][predicting], batch.input_ids[:, 1:][predicting]
+    )
+    loss.backward()
+
+    segment_a_lengths = ((batch.token_type_ids == 0) & real).sum(1)
+    ours = model(pack_causal_batch(batch.input_ids[real], real.sum(1), segment_a_lengths))
+    (ours.mlm_loss_sum / ours.mlm_count).backward()
+
+    assert ours.mlm_count == 6 + 3 + 1
+    torch.testing.assert_close(ours.mlm_loss_sum / ours.mlm_count, loss, rtol=rtol, atol=atol)
+    assert_same_gradients(model, peer, dtype=dtype)
+    logits, relationship = model.logits(batch.padded().tokens)
+    assert relationship is None
+    torch.testing.assert_close(logits.view(3, 7, -1)[real], theirs[real], rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("hidden_act", ["gelu", "gelu_new", "gelu_pytorch_tanh", "relu"])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 import torch
 import transformers
 from torch import Tensor
+from transformers.models.distilbert.modeling_distilbert import create_sinusoidal_embeddings
 
-from bertctl.model.config import BertConfig
+from bertctl.model.config import ARCHITECTURES, BertConfig, Objective
+from bertctl.model.encoder import sinusoids
 from bertctl.model.finetuning import BertForSequenceClassification
+from bertctl.model.optimiser import adamw
 from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.weights import canonical_state_dict, initialise
 
@@ -22,6 +28,7 @@ WIDE = BertConfig(
     intermediate_size=160,
     initializer_range=0.05,
 )
+SINUSOIDAL = replace(SMALL, position_embedding_type="sinusoidal", initializer_range=0.05)
 
 
 def drawn(seed: int) -> dict[str, Tensor]:
@@ -65,10 +72,20 @@ def test_encoder_begins_the_same_under_every_head() -> None:
         assert torch.equal(parameter, pretraining[f"bert.{name}"]), name
 
 
-def test_saved_names_are_those_transformers_saves() -> None:
-    peer = transformers.BertForPreTraining(transformers.BertConfig(**SMALL.to_dict()))
+@pytest.mark.parametrize("position_embedding_type", ["absolute", "sinusoidal"])
+@pytest.mark.parametrize("objective", ARCHITECTURES)
+def test_saved_names_are_those_transformers_saves(
+    objective: Objective, position_embedding_type: Literal["absolute", "sinusoidal"]
+) -> None:
+    config = replace(
+        SMALL,
+        is_decoder=objective == "causal",
+        position_embedding_type=position_embedding_type,
+    )
+    peer_class = getattr(transformers, ARCHITECTURES[objective])
+    peer = peer_class(transformers.BertConfig(**config.to_dict()))
     tied = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}
-    ours = BertForPreTraining(SMALL).state_dict()
+    ours = BertForPreTraining(config, objective=objective).state_dict()
     theirs = peer.state_dict()
     assert set(ours) == set(theirs) - tied
     assert {name: each.shape for name, each in ours.items()} == {
@@ -76,11 +93,12 @@ def test_saved_names_are_those_transformers_saves() -> None:
     }
 
 
-def test_transformers_given_our_weights_gives_our_logits() -> None:
-    model = BertForPreTraining(SMALL).double().eval()
+@pytest.mark.parametrize("config", [SMALL, SINUSOIDAL], ids=["learned", "sinusoidal"])
+def test_transformers_given_our_weights_gives_our_logits(config: BertConfig) -> None:
+    model = BertForPreTraining(config).double().eval()
     randomise(model)
     peer = transformers.BertForPreTraining(
-        transformers.BertConfig(**SMALL.to_dict(), attn_implementation="eager")
+        transformers.BertConfig(**config.to_dict(), attn_implementation="eager")
     )
     missing = peer.double().eval().load_state_dict(model.state_dict(), strict=False)
     assert set(missing.missing_keys) <= {
@@ -124,3 +142,32 @@ def test_loading_is_strict() -> None:
     del state["bert.pooler.dense.bias"]
     with pytest.raises(RuntimeError, match="pooler"):
         BertForPreTraining(SMALL).load_state_dict(state)
+
+
+def test_sinusoidal_table_is_that_of_distilbert_as_high_as_words_begin() -> None:
+    theirs = torch.empty(32, 20)
+    create_sinusoidal_embeddings(32, 20, theirs)
+    torch.testing.assert_close(sinusoids(32, 20).float(), theirs, rtol=1e-5, atol=1e-6)
+    table = BertForPreTraining(SINUSOIDAL).state_dict()[
+        "bert.embeddings.position_embeddings.weight"
+    ]
+    torch.testing.assert_close(table, 0.05 * sinusoids(32, 21).float(), rtol=0, atol=0)
+
+
+def test_sinusoidal_table_is_neither_drawn_nor_trained() -> None:
+    model = BertForPreTraining(SINUSOIDAL)
+    before = model.bert.embeddings.position_embeddings.weight.clone()
+    initialise(model, SINUSOIDAL, seed=3)
+    optimizer = adamw(model, learning_rate=0.1, weight_decay=0.1)
+    model.eval()(padded_batch((5, 3)).packed()).mlm_loss_sum.backward()
+    optimizer.step()
+    assert torch.equal(model.bert.embeddings.position_embeddings.weight, before)
+    assert not any("position" in name for name, _ in model.named_parameters())
+
+
+@pytest.mark.parametrize(("is_decoder", "objective"), [(True, "mlm"), (False, "causal")])
+def test_only_a_decoder_learns_to_predict_what_comes(
+    is_decoder: bool, objective: Objective
+) -> None:
+    with pytest.raises(ValueError, match="is_decoder"):
+        BertForPreTraining(replace(SMALL, is_decoder=is_decoder), objective=objective)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...model.dropout import DropoutKey
-from ...model.schedule import learning_rate
+from ...model.schedule import learning_rate, warmup_steps
 from ...model.tokens import Tokens, pack_tokens
 from ..randomness import KeyedRandom
 from ..stage.report import Progress
@@ -64,7 +64,7 @@ class FinetuningCourse:
             step,
             total_steps=self.total_steps,
             peak=self.settings.learning_rate,
-            warmup_proportion=self.settings.warmup_proportion,
+            warmup_steps=warmup_steps(self.total_steps, self.settings.warmup_proportion),
             schedule=self.settings.schedule,
         )
 
