@@ -26,6 +26,7 @@ STAGES = {
     "finetune": "Fit an encoder to a labelled file.",
 }
 TOOLS = {
+    "status": "Show which outputs there are, and how each stands.",
     "inspect": "Show a corpus, a vocabulary or shards as readable text.",
     "verify": "Prove from its files that a directory is what it says.",
 }

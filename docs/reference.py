@@ -29,6 +29,7 @@ KINDS["pretrain"] = [
 KINDS["finetune"] = [FinetuneSettings, NumericsSettings, FinetuneHow]
 KINDS["inspect"] = [InspectHow, CorpusSettings, SentenceSettings]
 KINDS["verify"] = []
+KINDS["status"] = []
 HEAD = """# Settings
 
 Written by `docs/reference.py` from the code; `make docs` writes it again. *What* is part of the
