@@ -216,6 +216,21 @@ def test_vocabulary_made_anew_makes_its_shards_stale_and_names_old_and_new(proje
     assert found["vocab"].state == "complete"
 
 
+def test_only_shards_that_are_younger_are_taken_for_those_that_stood_there(tmp_path: Path) -> None:
+    def shards(name: str, seconds: float) -> None:
+        finish(tmp_path / name, "shard", files={"a.arrow": name})
+        later(tmp_path / name, seconds)
+
+    finish(tmp_path / "encoder", "pretrain", earlier={"shards": "e" * 64}, files={"a": ""})
+    shards("shards", -60)
+    assert standings(tmp_path)["encoder"].state == "complete"
+    later(tmp_path / "shards", 120)
+    (reason,) = standings(tmp_path)["encoder"].stale
+    assert reason.startswith(f"shards: {'e' * 12} → ")
+    shards("others", 60)
+    assert standings(tmp_path)["encoder"].state == "complete", "it may be either, or neither"
+
+
 def test_foreign_start_is_no_sign_of_staleness_though_encoders_were_made_since(
     project: Path,
 ) -> None:
