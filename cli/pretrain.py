@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,13 @@ from ..pipeline.pretrain.settings import (
     ArchitectureSettings,
     PretrainHow,
     PretrainSettings,
+    ProcessSettings,
     TimeHow,
     seconds_of,
 )
-from ..pipeline.pretrain.stage import pretrain
+from ..pipeline.pretrain.stage import look_at, pretrain
 from ..pipeline.stage.engine import Completion
+from ..pipeline.training.place import Place
 from ..pipeline.training.settings import NumericsSettings
 from .console import Console
 from .options import Here, collect, common_options, settings_options
@@ -30,7 +35,7 @@ from .signals import stop_on_signals
     "pretrain",
     epilog="Example: bertctl pretrain shards/ --model mini --epochs 40 --output run/",
 )
-@click.argument("shards", type=Here(), metavar="SHARDS")
+@click.argument("shards", type=Here(), metavar="SHARDS...", nargs=-1, required=True)
 @settings_options(ArchitectureSettings)
 @click.option(
     "--config",
@@ -38,14 +43,26 @@ from .signals import stop_on_signals
     metavar="FILE",
     help="A config.json that describes the model, in place of --model.",
 )
-@settings_options(PretrainSettings, NumericsSettings, PretrainHow, TimeHow)
+@click.option(
+    "--init",
+    type=Here(),
+    metavar="DIR",
+    help="A model to go on from: a run, a checkpoint or any Hugging Face BERT directory.",
+)
+@settings_options(PretrainSettings, NumericsSettings, ProcessSettings, PretrainHow, TimeHow)
 @common_options
 def command(
-    shards: Path, config: Path | None, output: Path, force: bool, **values: Any
+    shards: tuple[Path, ...],
+    config: Path | None,
+    init: Path | None,
+    output: Path,
+    force: bool,
+    **values: Any,
 ) -> int | None:
     """Train an encoder on shards: masked tokens and next sentence together.
 
-    SHARDS is a directory made by `bertctl shard`.
+    SHARDS are directories made by `bertctl shard`; several are read one after another, each for
+    its share of the steps.
     """
     console = Console.of(values)
     named = click.get_current_context().get_parameter_source("model")
@@ -55,23 +72,46 @@ def command(
             hint="--config describes the whole model; single settings, such as "
             "--num-hidden-layers 4, go with either.",
         )
-    with stop_on_signals(seconds=seconds_of(collect(TimeHow, values).time)) as stop:
-        request = PretrainRequest(
-            shards=shards,
-            config=None if config is None else _read_config(config),
-            architecture=collect(ArchitectureSettings, values),
-            training=collect(PretrainSettings, values),
-            numerics=collect(NumericsSettings, values),
-            how=collect(PretrainHow, values),
-            should_stop=stop,
-        )
+    request = PretrainRequest(
+        shards=shards,
+        init=init,
+        config=None if config is None else _read_config(config),
+        architecture=collect(ArchitectureSettings, values),
+        training=collect(PretrainSettings, values),
+        numerics=collect(NumericsSettings, values),
+        processes=collect(ProcessSettings, values),
+        how=collect(PretrainHow, values),
+        place=Place.of_environment(os.environ),
+    )
+    seconds = seconds_of(collect(TimeHow, values).time)
+    if request.place.size == 1 and request.processes.nproc_per_node != 1:
+        done = look_at(request, output, force=force)
+        # Importing torch takes seconds: first all that can be refused is.
+        if done is None and (count := _count(request)) > 1:
+            return _launch(count)
+    with stop_on_signals(seconds=seconds) as stop:
         try:
+            request = replace(request, should_stop=stop)
             done = pretrain(request, output, reporter=console, force=force)
         except Stopped as stopped:
-            console.stopped(stopped)
+            if request.place.leads:
+                console.stopped(stopped)
             return stop.exit_code
-    console.completed(done, _rows)
+    if done is not None:
+        console.completed(done, _rows)
     return None
+
+
+def _count(request: PretrainRequest) -> int:
+    from ..pipeline.training.launching import number_of_processes
+
+    return number_of_processes(request.processes.nproc_per_node, request.numerics.device)
+
+
+def _launch(count: int) -> int:
+    from ..pipeline.training.launching import launch
+
+    return launch([sys.executable, "-m", "bertctl", *sys.argv[1:]], count)
 
 
 def _rows(done: Completion) -> list[tuple[str, str]]:

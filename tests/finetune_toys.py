@@ -52,7 +52,7 @@ def write_start(directory: Path, *, seed: int = 1, **config: Any) -> Path:
     model = BertForPreTraining(shape)
     initialise(model, shape, seed=seed)
     vocabulary = write_vocabulary(directory / "tokenizer")
-    write_model(directory, model, shape, vocabulary, architecture="BertForPreTraining")
+    write_model(directory, model.state_dict(), shape, vocabulary, architecture="BertForPreTraining")
     return directory
 
 

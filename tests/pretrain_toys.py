@@ -9,6 +9,10 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from bertctl.model.config import BertConfig, Objective
+from bertctl.pipeline.pretrain.course import PretrainingCourse, Reading
+from bertctl.pipeline.pretrain.order import Order
+from bertctl.pipeline.pretrain.reading import Shard, ShardSet
 from bertctl.pipeline.pretrain.request import PretrainRequest
 from bertctl.pipeline.pretrain.settings import ArchitectureSettings, PretrainHow, PretrainSettings
 from bertctl.pipeline.pretrain.stage import pretrain
@@ -17,6 +21,7 @@ from bertctl.pipeline.shard.settings import InstanceSettings
 from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.training.place import Place
 from bertctl.pipeline.training.settings import NumericsSettings
 
 from .corpora import write_corpus, write_vocabulary
@@ -61,9 +66,44 @@ def run(shards: Path, output: Path, **changes: Any) -> Completion:
     reporter = changes.pop("reporter", Silent())
     force = changes.pop("force", False)
     request = PretrainRequest(
-        shards=shards, architecture=SMALL, training=TRAINING, numerics=NUMERICS, how=HOW
+        shards=(shards,), architecture=SMALL, training=TRAINING, numerics=NUMERICS, how=HOW
     )
-    return pretrain(replace(request, **changes), output, reporter=reporter, force=force)
+    done = pretrain(replace(request, **changes), output, reporter=reporter, force=force)
+    assert done is not None
+    return done
+
+
+def course_over(
+    paths: list[Path],
+    config: BertConfig,
+    *,
+    copies: int,
+    training: PretrainSettings = TRAINING,
+    micro_batch_size: int,
+    place: Place = Place(),  # noqa: B008
+    objective: Objective = "mlm+nsp",
+) -> PretrainingCourse:
+    """Lay out steps over some shards, which are so many copies of one corpus."""
+    sizes = [len(Shard(path)) for path in paths]
+    per_copy = len(sizes) // copies
+    copy_sizes = [sum(sizes[at : at + per_copy]) for at in range(0, len(sizes), per_copy)]
+    reading = Reading(
+        shards=ShardSet(paths, sizes),
+        order=Order(copy_sizes, seed=1),
+        begin=0,
+        end=10**9,
+        micro_batch_size=micro_batch_size,
+    )
+    return PretrainingCourse(
+        readings=[reading],
+        settings=training,
+        config=config,
+        objective=objective,
+        total_steps=STEPS,
+        warmup_steps=0,
+        device=torch.device("cpu"),
+        place=place,
+    )
 
 
 def weights_of(directory: Path) -> dict[str, torch.Tensor]:

@@ -12,17 +12,16 @@ import pytest
 import torch
 import transformers
 
+from bertctl.model.config import BertConfig
 from bertctl.model.dropout import DropoutKey
 from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.tokens import pad_tokens
 from bertctl.model.weights import initialise
 from bertctl.pipeline.errors import BadInput, Stopped, WorkFailed
-from bertctl.pipeline.pretrain.course import PretrainingCourse
-from bertctl.pipeline.pretrain.order import Order
+from bertctl.pipeline.pretrain.plan import config_of
 from bertctl.pipeline.pretrain.reading import Shard, ShardSet
 from bertctl.pipeline.pretrain.request import PretrainRequest
 from bertctl.pipeline.pretrain.settings import seconds_of
-from bertctl.pipeline.pretrain.stage import config_of
 from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings
 from bertctl.pipeline.shard.stage import shard
@@ -39,6 +38,7 @@ from .pretrain_toys import (
     TRAINING,
     Recording,
     command,
+    course_over,
     figures_of,
     flags,
     flip,
@@ -65,7 +65,7 @@ def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_transformers_loads_the_model_with_the_same_logits(shards: Path, whole: Path) -> None:
     theirs = transformers.BertForPreTraining.from_pretrained(whole / "model").eval()
     config = config_of(
-        PretrainRequest(shards=shards, architecture=SMALL),
+        PretrainRequest(shards=(shards,), architecture=SMALL),
         vocab_size=theirs.config.vocab_size,
     )
     ours = BertForPreTraining(config).eval()
@@ -251,24 +251,10 @@ def test_other_numerics_go_on_at_the_same_instance_with_a_notice(
 @pytest.mark.parametrize("size", [1, 4, 11])
 def test_gradient_does_not_depend_on_how_a_batch_is_cut(shards: Path, size: int) -> None:
     paths = sorted(shards.glob("train-*.arrow"))
-    sizes = [len(Shard(path)) for path in paths]
-    config = config_of(
-        PretrainRequest(
-            shards=shards,
-            architecture=STILL,
-        ),
-        vocab_size=90,
-    )
+    config = config_of(PretrainRequest(shards=(shards,), architecture=STILL), vocab_size=90)
 
     def gradients(micro_batch_size: int) -> dict[str, torch.Tensor]:
-        course = PretrainingCourse(
-            shards=ShardSet(paths, sizes),
-            order=Order(sizes, seed=1),
-            settings=TRAINING,
-            total_steps=STEPS,
-            micro_batch_size=micro_batch_size,
-            device=torch.device("cpu"),
-        )
+        course = course_over(paths, config, copies=2, micro_batch_size=micro_batch_size)
         model = BertForPreTraining(config)
         initialise(model, config, seed=2)
         model.double().train()
@@ -344,13 +330,12 @@ def test_durations_are_read_as_people_write_them() -> None:
 def test_every_epoch_shows_every_instance_once(shards: Path) -> None:
     paths = sorted(shards.glob("train-*.arrow"))[:2]
     sizes = [len(Shard(path)) for path in paths]
-    course = PretrainingCourse(
-        shards=ShardSet(paths, sizes),
-        order=Order([sum(sizes)], seed=1),
-        settings=replace(TRAINING, batch_size=1),
-        total_steps=1,
+    course = course_over(
+        paths,
+        BertConfig(),
+        copies=1,
+        training=replace(TRAINING, batch_size=1),
         micro_batch_size=1,
-        device=torch.device("cpu"),
     )
     # Rows are rounded up with [PAD], which no text has.
     seen = [

@@ -253,7 +253,8 @@ def test_pretraining_on_pairs_refuses_shards_without_any(
     corpus: Path, vocab: Path, tmp_path: Path
 ) -> None:
     run(corpus, vocab, tmp_path / "shards", next_sentence="none", dupe_factor=1)
-    request = PretrainRequest(shards=tmp_path / "shards", training=PretrainSettings(steps=3))
+    training = PretrainSettings(steps=3, objective="mlm+nsp")
+    request = PretrainRequest(shards=(tmp_path / "shards",), training=training)
     with pytest.raises(BadInput, match="--next-sentence none"):
         pretrain(request, tmp_path / "out", reporter=Silent())
     assert not (tmp_path / "out").exists()

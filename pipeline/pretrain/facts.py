@@ -10,6 +10,9 @@ from ..errors import BadInput
 from ..stage.earlier import EarlierStage
 from ..stage.manifest import MANIFEST
 
+_SETTINGS = ("max_seq_length", "dupe_factor", "next_sentence", "masked_lm_prob", "whole_word_mask")
+_KINDS = {"rows": dict, "next_sentence": str, "masked_lm_prob": float, "whole_word_mask": bool}
+
 
 @dataclass(frozen=True)
 class ShardFacts:
@@ -22,6 +25,8 @@ class ShardFacts:
     dupe_factor: int
     """Copies of the corpus, each the same number of training shards."""
     next_sentence: str
+    masked_lm_prob: float
+    whole_word_mask: bool
     rows: Mapping[str, int]
     """Instances in each shard, by the file's name."""
 
@@ -35,12 +40,11 @@ class ShardFacts:
         what, statistics = shards.manifest.recipe.what, shards.manifest.statistics
         found: dict[str, Any] = {
             **{name: statistics.get(name) for name in ("vocab_size", "pad_token_id", "rows")},
-            **{name: what.get(name) for name in ("max_seq_length", "dupe_factor", "next_sentence")},
+            **{name: what.get(name) for name in _SETTINGS},
         }
         rows = found["rows"]
-        kinds = {"rows": dict, "next_sentence": str}
         files = [name for name in shards.manifest.files if name.endswith(".arrow")]
-        wrong = [name for name, each in found.items() if type(each) is not kinds.get(name, int)]
+        wrong = [name for name, each in found.items() if type(each) is not _KINDS.get(name, int)]
         if not wrong:
             wrong = [f"rows of {name}" for name in files if type(rows.get(name)) is not int]
         if wrong:

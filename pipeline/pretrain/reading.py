@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,51 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Ints = npt.NDArray[np.int64]
-Integers = npt.NDArray[np.integer]
-
-
-@dataclass(frozen=True)
-class Instances:
-    """I instances, their columns one after another, in the types that shards have.
-
-    `input_ids`: (T,); `segment_a_lengths`: (I,); `masked_lm_positions`, `masked_lm_ids`: (M,);
-    `next_sentence_labels`: (I,). `lengths`, `num_masked`: (I,) int64, tokens and masked ones of
-    each.
-    """
-
-    input_ids: Integers
-    lengths: Ints
-    segment_a_lengths: Integers
-    masked_lm_positions: Integers
-    masked_lm_ids: Integers
-    num_masked: Ints
-    next_sentence_labels: Integers
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def take(self, order: Ints) -> Instances:
-        """Return the instances `order` names, in that order."""
-        return Instances(
-            input_ids=_ragged(self.input_ids, _offsets(self.lengths), order),
-            lengths=self.lengths[order],
-            segment_a_lengths=self.segment_a_lengths[order],
-            masked_lm_positions=_ragged(self.masked_lm_positions, _offsets(self.num_masked), order),
-            masked_lm_ids=_ragged(self.masked_lm_ids, _offsets(self.num_masked), order),
-            num_masked=self.num_masked[order],
-            next_sentence_labels=self.next_sentence_labels[order],
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[Instances]) -> Instances:
-        """Join instances one after another."""
-        return cls(
-            **{
-                name: np.concatenate([getattr(part, name) for part in parts])
-                for name in cls.__annotations__
-            }
-        )
+from .instances import Instances, Integers, Ints, lengths_of, ragged
 
 
 class Shard:
@@ -72,23 +27,34 @@ class Shard:
         ids, id_offsets = self._input_ids
         positions, prediction_offsets = self._positions
         originals, _ = self._originals
+        labels = self._next_sentence_labels
         return Instances(
-            input_ids=_ragged(ids, id_offsets, rows),
-            lengths=_lengths(id_offsets, rows),
+            input_ids=ragged(ids, id_offsets, rows),
+            lengths=lengths_of(id_offsets, rows),
             segment_a_lengths=self._segment_a_lengths[rows],
-            masked_lm_positions=_ragged(positions, prediction_offsets, rows),
-            masked_lm_ids=_ragged(originals, prediction_offsets, rows),
-            num_masked=_lengths(prediction_offsets, rows),
-            next_sentence_labels=self._next_sentence_labels[rows],
+            masked_lm_positions=ragged(positions, prediction_offsets, rows),
+            masked_lm_ids=ragged(originals, prediction_offsets, rows),
+            num_masked=lengths_of(prediction_offsets, rows),
+            next_sentence_labels=None if labels is None else labels[rows],
         )
+
+    def sizes(self, rows: Ints) -> tuple[Ints, Ints]:
+        """Return how many tokens and how many masked ones each row has."""
+        return lengths_of(self._input_ids[1], rows), lengths_of(self._positions[1], rows)
+
+    def documents(self, rows: Ints) -> npt.NDArray[np.uint64]:
+        """Return which documents each row's segments came from: (rows, 1 or 2)."""
+        names = [name for name in ("document_a", "document_b") if name in self._batch.schema.names]
+        return np.stack([self._batch[name].to_numpy()[rows] for name in names], axis=1)
 
     @cached_property
     def _segment_a_lengths(self) -> Integers:
         return self._batch["segment_a_length"].to_numpy()
 
     @cached_property
-    def _next_sentence_labels(self) -> Integers:
-        return self._batch["next_sentence_label"].to_numpy()
+    def _next_sentence_labels(self) -> Integers | None:
+        name = "next_sentence_label"
+        return self._batch[name].to_numpy() if name in self._batch.schema.names else None
 
     @cached_property
     def _input_ids(self) -> tuple[Integers, Integers]:
@@ -123,16 +89,33 @@ class ShardSet:
 
     def read(self, rows: Ints) -> Instances:
         """Gather rows from wherever they stand, in the order given."""
-        shards = np.searchsorted(self._ends, rows, "right")
         parts, places = [], []
-        for shard in np.unique(shards).tolist():
-            here = np.flatnonzero(shards == shard)
-            start = int(self._ends[shard - 1]) if shard else 0
-            parts.append(self._shard(shard).read(rows[here] - start))
+        for shard, here, local in self._by_shard(rows):
+            parts.append(shard.read(local))
             places.append(here)
         if len(parts) == 1:
             return parts[0]
         return Instances.joined(parts).take(np.argsort(np.concatenate(places)))
+
+    def sizes(self, rows: Ints) -> tuple[Ints, Ints]:
+        """Return how many tokens and how many masked ones each row has; the rows aren't read."""
+        lengths, num_masked = np.empty_like(rows), np.empty_like(rows)
+        for shard, here, local in self._by_shard(rows):
+            lengths[here], num_masked[here] = shard.sizes(local)
+        return lengths, num_masked
+
+    def documents(self, rows: Ints) -> list[int]:
+        """Return which documents rows came from, each once, ascending."""
+        parts = [shard.documents(local) for shard, _, local in self._by_shard(rows)]
+        return np.unique(np.concatenate([each.reshape(-1) for each in parts])).tolist()
+
+    def _by_shard(self, rows: Ints) -> Iterator[tuple[Shard, Ints, Ints]]:
+        """Split rows: each shard, which of the rows it holds, and their numbers in it."""
+        shards = np.searchsorted(self._ends, rows, "right")
+        for number in np.unique(shards).tolist():
+            here = np.flatnonzero(shards == number)
+            start = int(self._ends[number - 1]) if number else 0
+            yield self._shard(number), here, rows[here] - start
 
     def _shard(self, number: int) -> Shard:
         if number not in self._open:
@@ -144,23 +127,3 @@ class ShardSet:
 def _list_column(column: pa.ListArray) -> tuple[Integers, Integers]:
     """Return all values in a row, and the rows + 1 offsets between which each row's stand."""
     return column.values.to_numpy(), column.offsets.to_numpy()
-
-
-def _offsets(lengths: Ints) -> Ints:
-    return np.concatenate(([0], np.cumsum(lengths)))
-
-
-def _lengths(offsets: Integers, rows: Ints) -> Ints:
-    return (offsets[rows + 1] - offsets[rows]).astype(np.int64)
-
-
-def _ragged(values: Integers, offsets: Integers, rows: Ints) -> Integers:
-    """Gather the values of some rows, one row after another.
-
-    A copy for each row is many times cheaper than an index for each value.
-    """
-    starts = offsets[rows].astype(np.int64) * values.itemsize
-    stops = offsets[rows + 1].astype(np.int64) * values.itemsize
-    raw = values.view(np.uint8).data
-    runs = zip(starts.tolist(), stops.tolist(), strict=True)
-    return np.frombuffer(b"".join([raw[start:stop] for start, stop in runs]), values.dtype)

@@ -9,6 +9,7 @@ from typing import Literal
 from ..errors import BadInput
 from ..stage.settings import setting
 
+_ROUNDING = 1e-6
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -32,6 +33,9 @@ class ArchitectureSettings:
     attention_probs_dropout_prob: float | None = setting(
         None, "Share of attention dropped.", minimum=0, maximum=0.99
     )
+    position_embedding_type: Literal["learned", "sinusoidal"] | None = setting(
+        None, "Whether positions are learnt (as BERT's are) or a fixed table of waves."
+    )
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,26 @@ class PretrainSettings:
     epochs: float | None = setting(
         None, "Passes over the corpus, in place of --steps.", minimum=1e-6
     )
-    batch_size: int = setting(256, "Instances in a step.", minimum=1)
+    shares: str | None = setting(
+        None, "Of several SHARDS, each one's share of the steps, such as 0.9,0.1."
+    )
+    objective: Literal["auto", "mlm+nsp", "mlm", "mlm+sop", "causal"] = setting(
+        "auto",
+        "What is learnt: masked tokens, with next sentence or sentence order, or the next token "
+        "from left to right; auto is what the shards are made for.",
+    )
+    batch_size: int = setting(
+        256, "Instances in a step, over all processes and micro-batches.", minimum=1
+    )
+    optimizer: Literal["adamw", "lamb"] = setting(
+        "adamw", "How gradients become weights; lamb is for batches of thousands."
+    )
     learning_rate: float = setting(1e-4, "Greatest learning rate.", minimum=0)
     warmup_proportion: float = setting(
         0.01, "Share of the steps over which the rate rises.", minimum=0, maximum=1
+    )
+    warmup_steps: int | None = setting(
+        None, "Steps over which the rate rises, in place of the share.", minimum=0
     )
     schedule: Literal["linear", "cosine", "constant", "wsd"] = setting(
         "linear", "How the learning rate falls after the warm-up."
@@ -53,6 +73,16 @@ class PretrainSettings:
     weight_decay: float = setting(0.01, "Decay of weights; none on bias, LayerNorm.", minimum=0)
     clip_grad_norm: float = setting(1.0, "Greatest norm of a step's gradient.", minimum=1e-9)
     seed: int = setting(12345, "Keys weights, order and dropout.", minimum=0)
+
+
+@dataclass(frozen=True)
+class ProcessSettings:
+    """*Numerics*: recorded, free to change on resume; the stream of instances stays the same."""
+
+    nproc_per_node: int | Literal["auto"] = setting(
+        1, "Processes that train together on this machine; auto is one for each GPU.", minimum=1
+    )
+    compile: bool = setting(False, "Fuse a layer's small operations with torch.compile.")
 
 
 @dataclass(frozen=True)
@@ -89,3 +119,33 @@ def seconds_of(text: str | None) -> float | None:
             hint="Training stops after it and keeps its last step.",
         )
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def shares_of(text: str | None, count: int) -> tuple[float, ...]:
+    """Read the shares of `count` directories of shards, which add up to 1.
+
+    Raises:
+        BadInput: they aren't that.
+    """
+    if text is None:
+        if count == 1:
+            return (1.0,)
+        raise BadInput(
+            f"{count} directories of shards are named, and not how the steps are shared.",
+            hint="Give --shares, one for each in their order: --shares 0.9,0.1.",
+        )
+    try:
+        shares = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        shares = ()
+    if (
+        len(shares) != count
+        or not all(0 < each <= 1 for each in shares)
+        or abs(sum(shares) - 1) > _ROUNDING
+    ):
+        raise BadInput(
+            f"--shares is {text!r}; expected {count} numbers above 0 that add up to 1, a comma "
+            "between them.",
+            hint="One for each SHARDS, in their order: --shares 0.9,0.1.",
+        )
+    return shares

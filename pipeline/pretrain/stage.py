@@ -3,112 +3,151 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...model.config import SIZES, BertConfig
-from ..errors import BadInput
-from ..shard.settings import FORMAT_VERSION as SHARD_FORMAT_VERSION
-from ..stage.earlier import EarlierStage, open_earlier
-from ..stage.engine import Completion, Finished, Site, complete
+from ...model.config import BertConfig
+from ..errors import BertctlError
+from ..stage.engine import Completion, Finished, Site, complete, look
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
-from ..stage.settings import check_settings
 from ..training.model_layout import CHECKPOINT_FILES, MODEL, MODEL_FILES
-from .facts import ShardFacts
+from .growing import GROWABLE, explaining_growth
+from .plan import Plan, plan_of
 from .request import PretrainRequest
 
+if TYPE_CHECKING:
+    from ..training.team import Meeting
+
 STAGE = "pretrain"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _OWNS = (
     *(f"{MODEL}/{name}" for name in MODEL_FILES),
     *CHECKPOINT_FILES,
     "log/metrics.jsonl",
     "log/checked.json",
+    "log/tensorboard/events.out.tfevents.*",
 )
+_SETTLED = ("steps", "epochs", "warmup_proportion", "warmup_steps", "objective", "shares")
+"""Settings that the recipe holds as what became of them."""
 
 
 def pretrain(
     request: PretrainRequest, output: Path, *, reporter: Reporter, force: bool = False
-) -> Completion:
+) -> Completion | None:
     """Bring `output` to the model that `request` describes, going on where a run stopped.
+
+    Of several processes that train together, all call this alike; only the first one looks at
+    `output`, and the others return None.
 
     Raises:
         BadInput: a setting can't be used, or the shards aren't finished, damaged, or don't fit.
         OutputRefused: `output` isn't ours, is in use or was made by another recipe.
         Stopped: someone asked for it; its last step is kept.
+        WorkFailed: the loss is no number, memory is too small, or another process is gone.
     """
-    check_settings(request.architecture, request.training, request.numerics, request.how)
-    if (request.training.steps is None) == (request.training.epochs is None):
-        raise BadInput(
-            "How long to train isn't said, or said twice: expected either --steps or --epochs.",
-            hint="BERT was trained for about 40 epochs: --epochs 40.",
-        )
-    shards = open_earlier(request.shards, "shard", format_version=SHARD_FORMAT_VERSION)
-    facts = ShardFacts.of(shards)
-    if facts.next_sentence == "none":
-        raise BadInput(
-            f"{request.shards} was made with --next-sentence none; expected sentence pairs, from "
-            "which next-sentence prediction is learnt beside masked tokens.",
-            hint="Make shards with --next-sentence random or order.",
-        )
-    config = config_of(request, vocab_size=facts.vocab_size, pad_token_id=facts.pad_token_id)
-    if facts.max_seq_length > config.max_position_embeddings:
-        raise BadInput(
-            f"{request.shards} has instances of up to {facts.max_seq_length} tokens; the model "
-            f"reads {config.max_position_embeddings}.",
-            hint=f"Give --max-position-embeddings {facts.max_seq_length}.",
-        )
-    recipe = Recipe(
-        stage=STAGE,
-        format_version=FORMAT_VERSION,
-        what={**resolved(request.training), **asdict(config)},
-        earlier={"shards": shards.manifest.fingerprint},
-        numerics=resolved(request.numerics),
-        owns=_OWNS,
-    )
-    work = partial(_work, request=request, shards=shards, facts=facts, config=config)
-    return complete(recipe, output, work, reporter=reporter, reads=[request.shards], force=force)
+    if request.place.size == 1:
+        return _complete(plan_of(request), output, reporter=reporter, force=force, meeting=None)
+    # Importing torch to be told that there's nothing to do is the price of being several.
+    from ..training.team import Meeting, leave
+
+    meeting = Meeting(request.place)
+    try:
+        if not request.place.leads:
+            return _follow(request, meeting)
+        try:
+            return _complete(
+                plan_of(request), output, reporter=reporter, force=force, meeting=meeting
+            )
+        finally:
+            meeting.dismiss()
+    finally:
+        leave()
 
 
-def config_of(request: PretrainRequest, *, vocab_size: int, pad_token_id: int = 0) -> BertConfig:
-    """Return the model's configuration: the file's or the size's, then what was given singly.
+def look_at(request: PretrainRequest, output: Path, *, force: bool = False) -> Completion | None:
+    """Return the output if it is complete; None where there is work to do, which can begin.
 
     Raises:
-        BadInput: the numbers can't make a model.
+        BadInput, OutputRefused: as `pretrain`, before anything heavy is loaded.
     """
-    given = {
-        name: value
-        for name, value in asdict(request.architecture).items()
-        if name != "model" and value is not None
+    recipe = recipe_of(plan_of(request))
+    with explaining_growth(recipe, output):
+        return look(recipe, output, reads=_reads(request), force=force)
+
+
+def recipe_of(plan: Plan) -> Recipe:
+    """Return what decides the weights."""
+    settings = resolved(plan.request.training)
+    what = {name: value for name, value in settings.items() if name not in _SETTLED}
+    several = len(plan.lessons) > 1
+    earlier = {
+        f"shards {number}" if several else "shards": lesson.stage.manifest.fingerprint
+        for number, lesson in enumerate(plan.lessons, 1)
     }
-    try:
-        base = SIZES[request.architecture.model]
-        if request.config is not None:
-            base = BertConfig.from_dict(request.config)
-        return replace(base, **{**given, "vocab_size": vocab_size, "pad_token_id": pad_token_id})
-    except (ValueError, TypeError) as error:
-        raise BadInput(
-            f"This isn't a model that can be built: {error}.",
-            hint="--hidden-size must be a multiple of --num-attention-heads.",
-        ) from error
+    if plan.start is not None:
+        earlier["init"] = plan.start.fingerprint
+    return Recipe(
+        stage=STAGE,
+        format_version=FORMAT_VERSION,
+        what={
+            "steps": plan.total_steps,
+            "warmup_steps": plan.warmup_steps,
+            "objective": plan.objective,
+            "shares": settings["shares"] if several else None,
+            **what,
+            **asdict(plan.config),
+        },
+        earlier=earlier,
+        numerics=resolved(plan.request.numerics, plan.request.processes),
+        owns=_OWNS,
+        growable=GROWABLE.get(plan.request.training.schedule, ()),
+    )
 
 
-def _work(
-    site: Site,
-    request: PretrainRequest,
-    shards: EarlierStage,
-    facts: ShardFacts,
-    config: BertConfig,
-) -> Finished:
-    if request.config is not None:
-        _tell_unused(site.reporter, request.config, config)
+def _complete(
+    plan: Plan, output: Path, *, reporter: Reporter, force: bool, meeting: Meeting | None
+) -> Completion:
+    recipe = recipe_of(plan)
+    with explaining_growth(recipe, output):
+        return complete(
+            recipe,
+            output,
+            partial(_work, plan=plan, meeting=meeting),
+            reporter=reporter,
+            reads=_reads(plan.request),
+            force=force,
+        )
+
+
+def _reads(request: PretrainRequest) -> list[Path]:
+    return [*request.shards, *([] if request.init is None else [request.init])]
+
+
+def _work(site: Site, plan: Plan, meeting: Meeting | None) -> Finished:
+    if plan.request.config is not None:
+        _tell_unused(site.reporter, plan.request.config, plan.config)
     # torch takes a second to import: only a run that has work to do pays for it.
     from .run import run
 
-    return run(site, request, shards, facts, config)
+    return run(site, plan, meeting)
+
+
+def _follow(request: PretrainRequest, meeting: Meeting) -> None:
+    """Train along with the first process, if it finds that there is something to do."""
+    try:
+        plan = plan_of(request)
+    except BertctlError:
+        # What is wrong is wrong for the first one too, which says so; unless it calls to work.
+        if meeting.is_called():
+            raise
+        return
+    if meeting.is_called():
+        from .run import follow
+
+        follow(plan, meeting)
 
 
 def _tell_unused(reporter: Reporter, given: Mapping[str, Any], config: BertConfig) -> None:

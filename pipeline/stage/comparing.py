@@ -27,7 +27,7 @@ def total_content(contents: Mapping[str, str]) -> str:
 
 def hindrances(begun: Recipe, recipe: Recipe) -> list[Difference]:
     """List why what was begun can't be finished by `recipe`."""
-    mends = begun.mends(recipe)
+    mends = (*begun.mends(recipe), *begun.grows_into(recipe))
     return [each for each in begun.differences(recipe) if each not in mends]
 
 

@@ -33,7 +33,7 @@ from .ownership import (
     remove_ours,
 )
 from .recipe import Recipe
-from .report import Reporter
+from .report import Reporter, Silent
 from .units import WORK, UnitStore, unshared
 
 _ASIDE = Path(WORK, "aside")
@@ -104,9 +104,7 @@ def complete(
         OutputRefused: the directory isn't ours, is in use, was made by another recipe, or a
             finished file is missing; `force` makes it anew unless it isn't ours.
     """
-    with refused_if_unusable(directory):
-        refuse_foreign(directory)
-        refuse_own_source(directory, [*reads, *recipe.local_inputs])
+    _refuse_place(directory, recipe, reads)
     if not force and (manifest := _up_to_date(directory, recipe, read_contents, reporter)):
         _sweep(directory)
         return Completion(directory, manifest, was_up_to_date=True)
@@ -120,6 +118,8 @@ def complete(
                 # Its last writer ended while this process waited for the lock.
                 return Completion(directory, manifest, was_up_to_date=True)
             _continue_or_refuse(directory, recipe, reporter)
+            # There is one only where a finished output grows: until it has, it isn't complete.
+            (directory / MANIFEST).unlink(missing_ok=True)
         reporter.detail(recipe.in_words())
         if room.is_taken and not makes_room:
             # What was begun here by another recipe isn't told apart by its units alone.
@@ -143,6 +143,29 @@ def complete(
         manifest.write(directory, aside=directory / _ASIDE / MANIFEST)
         shutil.rmtree(directory / WORK, ignore_errors=True)
     return Completion(directory, manifest, was_up_to_date=False)
+
+
+def look(
+    recipe: Recipe, directory: Path, *, reads: Sequence[Path] = (), force: bool = False
+) -> Completion | None:
+    """Return the output if it is complete; None where `complete` would have work to do.
+
+    Nothing is written. Raises what `complete` raises before it begins, for recipes without inputs.
+    """
+    _refuse_place(directory, recipe, reads)
+    if force:
+        return None
+    if manifest := _up_to_date(directory, recipe, None, Silent()):
+        return Completion(directory, manifest, was_up_to_date=True)
+    if begun := recipe_at(directory):
+        refuse_differences(str(directory), hindrances(begun, recipe))
+    return None
+
+
+def _refuse_place(directory: Path, recipe: Recipe, reads: Sequence[Path]) -> None:
+    with refused_if_unusable(directory):
+        refuse_foreign(directory)
+        refuse_own_source(directory, [*reads, *recipe.local_inputs])
 
 
 def _stands_in_the_way(directory: Path, recipe: Recipe) -> bool:
@@ -181,9 +204,11 @@ class _Room:
 def _up_to_date(
     directory: Path, recipe: Recipe, read_contents: ContentReader | None, reporter: Reporter
 ) -> Manifest | None:
-    """Return the manifest if it stands for `recipe`; None where there is none yet."""
+    """Return the manifest if it stands for `recipe`; None where there is none yet, or where what
+    it stands for is to grow.
+    """
     manifest = Manifest.read(directory)
-    if manifest is None:
+    if manifest is None or manifest.recipe.grows_into(recipe):
         return None
     refuse_other(
         manifest,
@@ -206,7 +231,7 @@ def _continue_or_refuse(directory: Path, recipe: Recipe, reporter: Reporter) -> 
     if begun is None:
         return
     refuse_differences(str(directory), hindrances(begun, recipe))
-    for difference in begun.mends(recipe):
+    for difference in (*begun.mends(recipe), *begun.grows_into(recipe)):
         reporter.notice(f"Going on with {difference}; what it doesn't touch is kept.")
     changed = set(begun.inputs) ^ set(recipe.inputs)
     if changed:

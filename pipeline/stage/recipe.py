@@ -46,7 +46,8 @@ class Recipe:
     `vocab` to the fingerprint of what stands there; `owns` lists the patterns, relative to the
     directory, of the files this stage writes: nothing else is ever removed. `mendable` names the
     settings in `what` that may change until the output is finished, because units made before the
-    change are told apart by themselves.
+    change are told apart by themselves. `growable` names the numbers in `what` that may be raised
+    even then: what was finished is part of what will be.
     """
 
     stage: str
@@ -57,6 +58,7 @@ class Recipe:
     numerics: Mapping[str, Any] = field(default_factory=dict)
     owns: tuple[str, ...] = ()
     mendable: tuple[str, ...] = ()
+    growable: tuple[str, ...] = ()
 
     @property
     def local_inputs(self) -> list[Path]:
@@ -91,6 +93,13 @@ class Recipe:
         mendable = set(map(_flag, other.mendable))
         return tuple(each for each in self.differences(other) if each.name in mendable)
 
+    def grows_into(self, other: Recipe) -> tuple[Difference, ...]:
+        """List the differences where `other` is this recipe, only more of it; none otherwise."""
+        growable = set(map(_flag, self.growable)) & set(map(_flag, other.growable))
+        differences = self.differences(other)
+        grows = all(each.name in growable and each.new > each.old for each in differences)
+        return differences if grows and self.inputs == other.inputs else ()
+
     def in_words(self) -> str:
         """Describe the recipe, a line each for what it is made from and for every setting."""
         size = sum(each.size for each in self.inputs)
@@ -114,8 +123,8 @@ class Recipe:
         fields = {name: part for name, part in value.items() if name != "kind"}
         try:
             fields["inputs"] = tuple(ListedInput(**each) for each in value["inputs"])
-            for name in ("owns", "mendable"):
-                fields[name] = tuple(value[name])
+            for name in ("owns", "mendable", "growable"):
+                fields[name] = tuple(value.get(name, ()))
             for name in ("what", "earlier", "numerics"):
                 fields[name] = dict(value[name])
             return cls(**fields)

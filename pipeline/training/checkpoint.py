@@ -17,6 +17,7 @@ from ..errors import WorkFailed
 from ..stage.files import FileRecord, publish
 from ..stage.report import Reporter
 from .checkpoint_record import OPTIMIZER, STATE, CheckpointRecord
+from .loop import TrainingState
 from .model_layout import MODEL, WEIGHTS
 from .writing import write_tensors
 
@@ -58,49 +59,75 @@ class Checkpoint:
                 }
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a checkpoint keeps, copied to the processor's memory: training may go on."""
+
+    step: int
+    weights: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+    """The optimizer's tensors as `parameter's name/their own`."""
+    progress: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, state: TrainingState) -> Snapshot:
+        """Copy everything that the next step will change."""
+        names: dict[Tensor, str] = {each: name for name, each in state.model.named_parameters()}
+        optimizer = {
+            f"{names[parameter]}/{key}": _copied(each)
+            for parameter, values in state.optimizer.state.items()
+            for key, each in values.items()
+        }
+        weights = {name: _copied(each) for name, each in state.model.state_dict().items()}
+        return cls(state.step, weights, optimizer, dict(state.progress))
+
+
 def write_checkpoint(
     run: Path,
-    step: int,
-    write_model: Callable[[Path], None],
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    snapshot: Snapshot,
+    write_model: Callable[[Path, Mapping[str, Tensor]], None],
     *,
     aside: Path,
-    progress: Mapping[str, Any],
 ) -> Path:
-    """Write the state after `step` steps to `run`'s checkpoints: whole, or not at all."""
+    """Write a snapshot to `run`'s checkpoints: whole, or not at all.
+
+    `write_model` writes the weights it is given as a model into a directory.
+    """
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    write_model(aside / MODEL)
-    names: dict[Tensor, str] = {each: name for name, each in model.named_parameters()}
-    state: dict[str, Tensor] = {
-        f"{names[parameter]}/{key}": each.detach().cpu().contiguous()
-        for parameter, values in optimizer.state.items()
-        for key, each in values.items()
-    }
-    write_tensors(aside / OPTIMIZER, state)
+    write_model(aside / MODEL, snapshot.weights)
+    write_tensors(aside / OPTIMIZER, snapshot.optimizer)
     files = {
         str(path.relative_to(aside)): FileRecord.of(path)
         for path in sorted(aside.rglob("*"))
         if path.is_file()
     }
-    CheckpointRecord(step, progress, files).write(aside)
-    final = _directory(run, step)
+    CheckpointRecord(snapshot.step, snapshot.progress, files).write(aside)
+    final = _directory(run, snapshot.step)
     final.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(final, ignore_errors=True)
     publish(aside, final)
     return final
 
 
-def latest_checkpoint(run: Path, reporter: Reporter) -> Checkpoint | None:
-    """Return the newest checkpoint that is whole; name every damaged one that is passed over."""
+def latest_checkpoint(
+    run: Path, reporter: Reporter, *, usable: Callable[[Checkpoint], bool] = lambda _: True
+) -> Checkpoint | None:
+    """Return the newest checkpoint that is whole; name every damaged one that is passed over.
+
+    One that isn't `usable` is passed over too: this run would not come by it.
+    """
     for step, directory in sorted(_all(run), reverse=True):
         if fault := _fault(directory):
             reporter.warn(f"{directory} is damaged ({fault}): removed, to be made again.")
             # Left there it would count as the newest, and newer ones would be removed before it.
             _remove(directory)
             continue
-        return _open(directory, step)
+        checkpoint = _open(directory, step)
+        if usable(checkpoint):
+            return checkpoint
+        reporter.notice(f"{directory} isn't on this run's way: removed.")
+        _remove(directory)
     return None
 
 
@@ -135,6 +162,10 @@ def _remove(directory: Path) -> None:
     # Without this file it is no checkpoint, however far the removal gets.
     (directory / STATE).unlink(missing_ok=True)
     shutil.rmtree(directory)
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()
 
 
 def _open(directory: Path, step: int) -> Checkpoint:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .writing import naming
+
+_BLOCK_BYTES = 1 << 16
 
 
 class MetricsLog:
@@ -22,10 +26,39 @@ class MetricsLog:
             file.write(json.dumps(figures) + "\n")
 
     def forget_after(self, step: int) -> None:
-        """Drop the lines of steps that a checkpoint before them is about to take again."""
+        """Drop the lines of steps that a checkpoint before them is about to take again.
+
+        The file is read from its end, no further back than they go.
+        """
         if not self._path.exists():
             return
-        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        with naming(self._path):
-            self._path.write_text("".join(kept), encoding="utf-8")
+        with naming(self._path), self._path.open("r+b") as file:
+            file.truncate(_end_of(file, step))
+
+
+def _end_of(file: BinaryIO, step: int) -> int:
+    """Return where the last whole line ends that tells of `step` or an earlier one."""
+    end = file.seek(0, os.SEEK_END)
+    tail = b""
+    while end:
+        start = max(0, end - _BLOCK_BYTES)
+        file.seek(start)
+        tail = file.read(end - start) + tail
+        # What stands before the first line's end may be the rest of an earlier block's line.
+        first = tail.find(b"\n") + 1 if start else 0
+        lines = tail[first:].splitlines(keepends=True)
+        place = start + len(tail)
+        for line in reversed(lines):
+            if _tells_of(line) <= step:
+                return place
+            place -= len(line)
+        tail, end = tail[:first], start
+    return 0
+
+
+def _tells_of(line: bytes) -> float:
+    """Return the step a line is about; infinity where it isn't whole."""
+    try:
+        return json.loads(line)["step"] if line.endswith(b"\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -19,9 +20,13 @@ from ...model.dropout import DropoutKey
 from ...model.optimiser import clip_gradients
 from ..errors import Stopped, WorkFailed
 from ..stage.report import Progress
+from .gradient_sum import GradientSum
+from .team import ALONE, Team
 
 Inputs = TypeVar("Inputs")
 Figures = Mapping[str, float]
+_STOPS = "stops"
+"""A figure beside the course's: how many of the team were asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,17 @@ class Course(Protocol[Inputs]):
         """What keys the dropout."""
         ...
 
+    @property
+    def figures(self) -> Sequence[str]:
+        """Names of the figures that `loss` gives."""
+        ...
+
     def learning_rate(self, step: int) -> float:
         """Return the rate of step `step`, counted from 0."""
         ...
 
     def batch(self, step: int) -> Sequence[MicroBatch[Inputs]]:
-        """Return the micro-batches that make up step `step`."""
+        """Return those of step `step`'s micro-batches that this process computes."""
         ...
 
     def loss(
@@ -63,6 +73,10 @@ class Course(Protocol[Inputs]):
 
         The loss is already divided by the counts of the whole batch, so parts add up to it.
         """
+        ...
+
+    def describe(self, step: int, positions: Sequence[int]) -> str:
+        """Name what the micro-batches of step `step` that begin at `positions` were made from."""
         ...
 
 
@@ -82,12 +96,16 @@ class Hooks:
 
     after_step: Callable[[TrainingState, dict[str, float]], None]
     """Told the step's figures, summed over its micro-batches; keep it quick."""
-    evaluate: Callable[[TrainingState], None]
+    evaluate: Callable[[TrainingState], object]
     save: Callable[[TrainingState], None]
     should_stop: Callable[[], bool]
     """Whether someone asked to stop: the state is saved first."""
     evaluate_every: int
     save_every: int
+    shown: Callable[[Figures], dict[str, float | str]]
+    """What of a step's figures people watch."""
+    also_save: int | None = None
+    """A step whose state is saved whatever `save_every` says."""
 
 
 def train(
@@ -97,57 +115,87 @@ def train(
     *,
     clip_grad_norm: float,
     progress: Progress,
+    team: Team = ALONE,
 ) -> None:
-    """Take the steps from `state.step` to the course's end.
+    """Take the steps from `state.step` to the course's end, together with the team.
 
     Raises:
         Stopped: someone asked for it; the state is saved.
-        WorkFailed: the loss or the gradient is not a number; the weights are as before that step.
+        WorkFailed: the loss or the gradient is not a number, and the weights are as before that
+            step; or memory is too small, or somebody of the team is gone.
     """
+    gradient_sum = None if team.is_alone else GradientSum(state.model.parameters())
     while state.step < course.total_steps:
-        figures = take_step(state, course, clip_grad_norm=clip_grad_norm)
+        with naming_micro_batches():
+            figures = _take_step(
+                state,
+                course,
+                clip_grad_norm=clip_grad_norm,
+                team=team,
+                gradient_sum=gradient_sum,
+                should_stop=hooks.should_stop,
+            )
+        # Whoever is asked to stop, all stop after the same step.
+        stop = figures.pop(_STOPS) > 0
         hooks.after_step(state, figures)
         ended = state.step == course.total_steps
         if ended or state.step % hooks.evaluate_every == 0:
             hooks.evaluate(state)
-        stop = hooks.should_stop()
-        if ended or stop or state.step % hooks.save_every == 0:
+        if ended or stop or state.step % hooks.save_every == 0 or state.step == hooks.also_save:
             hooks.save(state)
-        progress.advance(1, **_shown(figures))
+        progress.advance(1, **hooks.shown(figures))
         if stop and not ended:
             raise Stopped(f"Stopped after step {state.step:,} of {course.total_steps:,}.")
 
 
-def take_step(
-    state: TrainingState, course: Course[Inputs], *, clip_grad_norm: float
+def _take_step(
+    state: TrainingState,
+    course: Course[Inputs],
+    *,
+    clip_grad_norm: float,
+    team: Team,
+    gradient_sum: GradientSum | None,
+    should_stop: Callable[[], bool],
 ) -> dict[str, float]:
-    """Take one optimizer step over a whole batch and return its figures.
-
-    Raises:
-        WorkFailed: the loss or the gradient is not finite; nothing was changed.
-    """
+    """Take one optimizer step over a whole batch and return its figures."""
     begun = time.perf_counter()
     model, optimizer, step = state.model, state.optimizer, state.step
     rate = course.learning_rate(step)
     for group in optimizer.param_groups:
         group["lr"] = rate
     model.train()
-    optimizer.zero_grad(set_to_none=True)
-    totals: dict[str, Tensor | float] = {}
+    if gradient_sum is None:
+        optimizer.zero_grad(set_to_none=True)
+    else:
+        gradient_sum.begin()
     batch = course.batch(step)
     loaded = time.perf_counter()
+    losses: list[Tensor] = []
+    parts: list[dict[str, Tensor | float]] = []
     for micro_batch in batch:
         key = DropoutKey(course.seed, step, micro_batch.position)
         loss, figures = course.loss(model, micro_batch, key)
+        if gradient_sum is not None and micro_batch is batch[-1]:
+            gradient_sum.expect_last()
         loss.backward()
-        for name, value in {"loss": loss.detach(), **figures}.items():
-            totals[name] = totals.get(name, 0.0) + value
+        losses.append(loss.detach())
+        parts.append({"loss": losses[-1], _STOPS: 0.0, **figures})
+    if gradient_sum is not None:
+        gradient_sum.finish()
     norm = float(clip_gradients(model.parameters(), clip_grad_norm))
-    summed = {name: float(value) for name, value in totals.items()}
+    parts.append({_STOPS: float(should_stop())})
+    summed = _summed(parts, ("loss", _STOPS, *course.figures), team)
     if not (math.isfinite(norm) and math.isfinite(summed["loss"])):
+        broken = [
+            micro_batch.position
+            for micro_batch, loss in zip(batch, losses, strict=True)
+            if not math.isfinite(float(loss))
+        ]
+        everybodys = sorted(position for each in team.gather(broken) for position in each)
         raise WorkFailed(
             f"Step {step + 1:,}: the loss is {summed['loss']} and the gradient's norm {norm}; "
-            "training can't go on from there. The weights are as they were before the step.",
+            "training can't go on from there. The weights are as they were before the step. "
+            + course.describe(step, everybodys),
             hint="Lower --learning-rate, or raise --warmup-proportion; the last checkpoint stands.",
         )
     optimizer.step()
@@ -161,8 +209,32 @@ def take_step(
     }
 
 
-def _shown(figures: Figures) -> dict[str, float]:
-    shown = {"loss": figures["loss"]}
-    if "tokens" in figures:
-        shown["tokens/s"] = figures["tokens"] / figures["seconds"]
-    return shown
+def _summed(
+    parts: Sequence[Mapping[str, Tensor | float]], names: Sequence[str], team: Team
+) -> dict[str, float]:
+    """Add up figures over micro-batches and over the team, with one transfer from the device."""
+    wide = torch.float32 if team.device.type == "mps" else torch.float64
+    totals = torch.zeros(len(names), dtype=wide, device=team.device)
+    for number, name in enumerate(names):
+        values = [part[name] for part in parts if name in part]
+        measured = [value for value in values if isinstance(value, Tensor)]
+        if measured:
+            totals[number] = torch.stack(measured).to(wide).sum()
+        totals[number] += sum(value for value in values if not isinstance(value, Tensor))
+    return dict(zip(names, team.add_up(totals).tolist(), strict=True))
+
+
+@contextmanager
+def naming_micro_batches() -> Generator[None]:
+    """Say of memory that is too small which setting needs less."""
+    try:
+        yield
+    except RuntimeError as error:
+        # On a processor the allocator's words are all there is to know it by.
+        if not isinstance(error, torch.OutOfMemoryError) and "t allocate memory" not in str(error):
+            raise
+        raise WorkFailed(
+            f"There isn't enough memory for a micro-batch ({str(error).partition(chr(10))[0]}).",
+            hint="Give --micro-batch-size a smaller number: it changes how a batch is computed, "
+            "not what it is.",
+        ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from ...model.precision import Precision, bfloat16_supported
 from ..allocator import keep_freed_memory
 from ..errors import BadInput
 from ..stage.labour import available_workers
+from .place import Place
 from .settings import NumericsSettings
 
 _KERNEL_CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
@@ -29,11 +30,32 @@ class Machine:
     precision: Precision
     threads: int
     micro_batch_size: int
-    """Instances computed at once."""
+    """Instances of the greatest length computed at once."""
+    tokens_at_once: int | None = None
+    """What that number was made from; None where it was given."""
+    processes: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """Return what is recorded beside a run's weights."""
-        return {**asdict(self), "device": self.device.type, "torch": torch.__version__}
+        return {
+            "device": self.device.type,
+            "precision": self.precision,
+            "threads": self.threads,
+            "micro_batch_size": self.micro_batch_size,
+            "processes": self.processes,
+            "torch": torch.__version__,
+        }
+
+    def instances_at_once(self, longest: int, batch_size: int) -> int:
+        """Return how many instances of up to `longest` tokens make a micro-batch of such batches.
+
+        Where that is left to us, all processes get as many micro-batches, all about as large.
+        """
+        if self.tokens_at_once is None:
+            return self.micro_batch_size
+        share = _ceil(batch_size, self.processes)
+        parts = _ceil(share, max(1, self.tokens_at_once // longest))
+        return _ceil(share, parts)
 
     def changes_since(self, recorded: Mapping[str, Any]) -> str | None:
         """Say in what this machine differs from one `as_json` recorded; None if in nothing."""
@@ -50,7 +72,7 @@ class Machine:
         )
 
 
-def set_up(settings: NumericsSettings, *, longest: int) -> Machine:
+def set_up(settings: NumericsSettings, *, longest: int, place: Place | None = None) -> Machine:
     """Settle the numerics and make torch keep to them, the same way every time.
 
     `longest`: tokens of the longest instance there is.
@@ -58,32 +80,36 @@ def set_up(settings: NumericsSettings, *, longest: int) -> Machine:
     Raises:
         BadInput: the device or precision asked for isn't there.
     """
-    device = _device(settings.device)
+    place = place or Place()
+    device = _device(settings.device, place)
     supported = bfloat16_supported(device)
     precision = settings.precision
     if precision == "auto":
         precision = "bfloat16" if supported else "float32"
-    threads = available_workers() if settings.threads == "auto" else settings.threads
+    threads = settings.threads
+    if threads == "auto":
+        threads = max(1, available_workers() // place.local_size)
     torch.set_num_threads(threads)
     keep_freed_memory()
     for cache in _KERNEL_CACHES:
         os.environ.setdefault(cache, "64")
     # Without this the sums of an embedding's gradient may be added up in any order on a GPU.
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    micro_batch_size = settings.micro_batch_size
+    micro_batch_size, tokens_at_once = settings.micro_batch_size, None
     if micro_batch_size == "auto":
-        micro_batch_size = max(1, _TOKENS_AT_ONCE[device.type] // longest)
-    return Machine(device, precision, threads, micro_batch_size)
+        tokens_at_once = _TOKENS_AT_ONCE[device.type]
+        micro_batch_size = max(1, tokens_at_once // longest)
+    return Machine(device, precision, threads, micro_batch_size, tokens_at_once, place.size)
 
 
-def _device(wanted: str) -> torch.device:
+def _device(wanted: str, place: Place) -> torch.device:
     present = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if wanted == "auto":
-        return torch.device(next(name for name, there in present.items() if there))
+        wanted = next(name for name, there in present.items() if there)
     if not present[wanted]:
         raise BadInput(
             f"--device {wanted}: this PyTorch ({torch.__version__}) sees no such device; it sees "
@@ -91,4 +117,16 @@ def _device(wanted: str) -> torch.device:
             + ".",
             hint="Leave --device out to take the best there is.",
         )
+    if wanted == "cuda" and place.size > 1:
+        if place.local_rank >= torch.cuda.device_count():
+            raise BadInput(
+                f"There are {place.local_size} processes on this machine and "
+                f"{torch.cuda.device_count()} GPUs; expected a GPU for each.",
+                hint=f"Give --nproc-per-node {torch.cuda.device_count()}, or --device cpu.",
+            )
+        return torch.device("cuda", place.local_rank)
     return torch.device(wanted)
+
+
+def _ceil(value: int, divisor: int) -> int:
+    return -(-value // divisor)

@@ -45,14 +45,14 @@ class ModelFiles:
 
 def write_model(
     directory: Path,
-    model: torch.nn.Module,
+    weights: Mapping[str, Tensor],
     config: BertConfig,
     tokenizer: Path,
     *,
     architecture: str,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write `model` so that `transformers` loads it as `architecture`.
+    """Write a state dict so that `transformers` loads it as `architecture`.
 
     `tokenizer` is a directory with the tokenizer's files; `extra` goes into the configuration, as
     `id2label` does.
@@ -63,8 +63,8 @@ def write_model(
         (directory / CONFIG).write_text(
             json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-    weights = {name: each.detach().cpu().contiguous() for name, each in model.state_dict().items()}
-    write_tensors(directory / WEIGHTS, weights, metadata={"format": "pt"})
+    plain = {name: each.detach().cpu().contiguous() for name, each in weights.items()}
+    write_tensors(directory / WEIGHTS, plain, metadata={"format": "pt"})
     copy_files(tokenizer, directory, TOKENIZER_FILES)
 
 
