@@ -22,14 +22,19 @@ _NAMED = 5
 """Of the checks that failed; the table has all of them."""
 
 
-@click.command("verify", epilog="Example: bertctl verify shards/")
+@click.command(
+    "verify",
+    epilog="Example: bertctl verify shards/\n\n"
+    "Example: bertctl verify run/checkpoints/step-00001000",
+)
 @click.argument("named", metavar="DIR")
 @looking_options
 def command(named: str, **values: Any) -> int:
     """Prove that a directory is what it says.
 
-    DIR is the output of any stage. The checksum of every file is taken again. What shards and
-    vocabularies say of themselves is counted again from their content, by code that shares nothing
+    DIR is the output of any stage, a checkpoint of a run, or anybody's BERT in Hugging Face's
+    layout. The checksum of every file is taken again. What shards, vocabularies, models and
+    predictions say of themselves is counted again from their content, by code that shares nothing
     with the code that wrote them.
 
     Exit code 0: all of it holds. 2: something doesn't or can't be told, or DIR isn't finished.
@@ -46,7 +51,7 @@ def command(named: str, **values: Any) -> int:
         click.echo(json.dumps(_as_json(verdict), ensure_ascii=False))
     elif not values["quiet"]:
         console.table(
-            f"{directory}, made by bertctl {verdict.stage}",
+            f"{directory}, {_origin(verdict.stage)}",
             [_row(each) for each in verdict.checks],
             heading=("", "found", "expected", ""),
         )
@@ -62,6 +67,10 @@ def command(named: str, **values: Any) -> int:
         f"({', '.join(bad[:_NAMED])}{more}). {verdict.unjudged}".rstrip()
     )
     return BadInput.exit_code
+
+
+def _origin(stage: str) -> str:
+    return {"checkpoint": "a checkpoint", "model": "a model"}.get(stage, f"made by bertctl {stage}")
 
 
 def _row(check: Check) -> tuple[str | Text, ...]:

@@ -58,6 +58,11 @@ class Claim:
         return self.manifest["files"]
 
 
+def is_ours(directory: Path) -> bool:
+    """Whether a directory is, or was begun as, an output of bertctl's."""
+    return (directory / _MANIFEST).exists() or _object(directory / _RECIPE) is not None
+
+
 def read_claim(directory: Path) -> Claim:
     """Read the manifest of a finished directory.
 
@@ -84,12 +89,13 @@ def read_claim(directory: Path) -> Claim:
     if recipe is None:
         raise BadInput(
             f"{directory} has neither {_MANIFEST} nor {_RECIPE}: it isn't bertctl's.",
-            hint="Name the --output of one of its commands.",
+            hint="Name the --output of one of its commands, a checkpoint, or a model's directory.",
         )
     raise BadInput(
         f"{directory} isn't finished: `bertctl {recipe.get('stage')}` began it, and "
         f"{_how_far(directory)}.",
-        hint="Run the command that makes it to its end; it goes on where it stopped.",
+        hint="Run the command that makes it to its end; it goes on where it stopped. A checkpoint "
+        "can be verified by itself.",
     )
 
 

@@ -19,16 +19,23 @@ _CONTENT_BITS = 256
 
 def check_files(claim: Claim, reporter: Reporter) -> Iterator[Check]:
     """Yield a check for all files together and one for each that isn't as it was written."""
-    expected_bytes = sum(each["size"] for each in claim.files.values())
+    yield from check_records(claim.directory, claim.files, reporter)
+    yield from _strangers(claim)
+
+
+def check_records(
+    directory: Path, files: Mapping[str, Mapping[str, Any]], reporter: Reporter
+) -> Iterator[Check]:
+    """Take the checksums of files, whose size and SHA-256 are recorded by name."""
+    expected_bytes = sum(each["size"] for each in files.values())
     faults: list[Check] = []
     with reporter.phase("checksums", total=expected_bytes, unit="B") as progress:
-        for name, record in sorted(claim.files.items()):
-            found, expected = _look_at(claim.directory / name, record, progress)
+        for name, record in sorted(files.items()):
+            found, expected = _look_at(directory / name, record, progress)
             if found != expected:
                 faults.append(Check(name, found, expected, ok=False))
-    yield equal("files whole", len(claim.files) - len(faults), len(claim.files))
+    yield equal("files whole", len(files) - len(faults), len(files))
     yield from faults
-    yield from _strangers(claim)
 
 
 def check_manifest(claim: Claim) -> Iterator[Check]:
