@@ -16,7 +16,8 @@ import click
 
 from bertctl import __version__
 
-from ..pipeline.errors import BertctlError, ShareDone
+from ..pipeline.errors import BertctlError, OthersGone, ShareDone
+from ..pipeline.training.ending import told_ending
 
 # Name → one line of help. A command's module is imported when it is called, never to list it.
 STAGES = {
@@ -89,12 +90,16 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         result = bertctl.main(standalone_mode=False)
-        sys.exit(result if isinstance(result, int) else 0)
+        sys.exit(told_ending(os.environ, result if isinstance(result, int) else 0))
     except ShareDone as share:
         click.echo(f"{share.message}\n  {share.hint}", err=True)
         if "--json" in sys.argv:
             click.echo(json.dumps({"share_done": share.message}))
         sys.exit(share.exit_code)
+    except OthersGone as gone:
+        # Not told to a launcher, which starts all of them again.
+        _tell(gone.message, gone.hint)
+        sys.exit(gone.exit_code)
     except BertctlError as error:
         _tell(error.message, error.hint)
         _end(error.exit_code)
@@ -137,4 +142,4 @@ def _end(code: int) -> NoReturn:
         import traceback
 
         traceback.print_exc()
-    sys.exit(code)
+    sys.exit(told_ending(os.environ, code))

@@ -24,6 +24,7 @@ from ..pipeline.pretrain.settings import (
 )
 from ..pipeline.pretrain.stage import look_at, pretrain
 from ..pipeline.stage.engine import Completion
+from ..pipeline.stage.orphans import end_with
 from ..pipeline.training.place import Place
 from ..pipeline.training.settings import NumericsSettings
 from .console import Console
@@ -89,6 +90,8 @@ def command(
         # Importing torch takes seconds: first all that can be refused is.
         if done is None and (count := _count(request)) > 1:
             return _launch(count)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with(os.getppid())
     with stop_on_signals(seconds=seconds) as stop:
         try:
             request = replace(request, should_stop=stop)

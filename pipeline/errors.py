@@ -27,6 +27,10 @@ class WorkFailed(BertctlError):
     exit_code = 1
 
 
+class OthersGone(WorkFailed):
+    """Another of the processes that train together ended; started again, all may go on."""
+
+
 class BadInput(BertctlError):
     """The user's files or settings can't be used as they are; found before work where possible."""
 

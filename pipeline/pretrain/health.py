@@ -12,6 +12,7 @@ from typing import Any
 
 _DEVIATIONS = 3.0
 """How far above a coin's half a next-sentence accuracy has to be, in standard deviations."""
+_ENOUGH_PAIRS = 100
 _RISE = 0.03
 """How much above its lowest, relatively, the last held-out loss may stand."""
 _CLIPPED = 20.0
@@ -46,7 +47,7 @@ def diagnose(
             f"and ended at {last['mlm_loss']:.2f}: a smaller model, more text or fewer epochs, "
             "or a lower --learning-rate."
         )
-    if pairs and "nsp_accuracy" in last:
+    if pairs >= _ENOUGH_PAIRS:
         needed = 0.5 + _DEVIATIONS * 0.5 / math.sqrt(pairs)
         if last["nsp_accuracy"] < needed:
             found.append(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +12,7 @@ from itertools import islice
 from typing import TypeVar
 
 from ..errors import WorkFailed
+from .orphans import end_with
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -90,10 +89,4 @@ def _begin_worker(parent: int) -> None:
     # A terminal or a scheduler signals the whole group: the parent decides, its workers finish.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
-
-
-def _die_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.1)
-    os.kill(os.getpid(), signal.SIGKILL)
+    end_with(parent)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from ..errors import WorkFailed
+from ..errors import OthersGone
 from .place import Place
 
 Told = TypeVar("Told")
@@ -83,10 +83,6 @@ class Team:
 
 
 ALONE = Team()
-
-
-class OthersGone(WorkFailed):
-    """Another process of the team ended; started again, all may go on."""
 
 
 @contextmanager
