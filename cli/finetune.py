@@ -48,7 +48,8 @@ _FILE = click.Path(path_type=Path)
 def command(output: Path, force: bool, **values: Any) -> int | None:
     """Fit an encoder to a labelled file.
 
-    A FILE is CSV or TSV whose first line names the columns, or JSON Lines; plain or packed.
+    A FILE is CSV or TSV whose first line names the columns, JSON Lines or Parquet; for tokens
+    also CoNLL's columns, for questions SQuAD's JSON. Plain or packed.
     """
     console = Console.of(values)
     with stop_on_signals() as stop:
@@ -72,25 +73,39 @@ def command(output: Path, force: bool, **values: Any) -> int | None:
     return None
 
 
+_NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "exact_match": "exact match",
+    "f1": "F1",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "mse": "mean squared error",
+}
+"""Figures that are shown, and what people call them; metrics.json has all of them."""
+_PLAIN = ("pearson", "spearman", "mse")
+"""Those that are no share of anything"""
+
+
 def _rows(done: Completion) -> list[tuple[str, str]]:
     figures = done.manifest.statistics
-    rows = [("labels", f"{len(figures['labels']):,}")]
+    rows = [("labels", f"{len(figures['labels']):,}")] if len(figures["labels"]) > 1 else []
     for name, count in figures["rows"].items():
-        notes = []
+        notes: list[str] = []
         if unlabelled := count - figures["labelled_rows"][name]:
             notes.append(f"{unlabelled:,} without a label")
         if cut := figures["cut_texts"][name]:
             notes.append(f"{cut:,} cut")
+        if windowed := figures["windowed_texts"][name]:
+            notes.append(f"{windowed:,} in windows")
         rows.append((f"{name} rows", f"{count:,}" + (f" ({', '.join(notes)})" if notes else "")))
+    rows += _grid_rows(figures)
     for name, means in figures["mean"].items():
-        if means is None:
-            continue
-        deviations = (figures["sd"] or {}).get(name)
-        baseline = figures["baseline"]["accuracy"][name]
-        accuracy = _percent(means, deviations, "accuracy")
         rows += [
-            (f"{name} accuracy", f"{accuracy}  (always the commonest label: {baseline:.1%})"),
-            (f"{name} macro-F1", _percent(means, deviations, "macro_f1")),
+            (f"{name} {_NAMES[figure]}", _told(figures, name, figure))
+            for figure in means or ()
+            if figure in _NAMES
         ]
     seeds = figures["seeds"]
     epochs = ", ".join(str(each["best_epoch"]) for each in seeds)
@@ -100,6 +115,37 @@ def _rows(done: Completion) -> list[tuple[str, str]]:
     return rows
 
 
-def _percent(means: Mapping[str, float], deviations: Mapping[str, float] | None, name: str) -> str:
-    spread = f" ± {100 * deviations[name]:.1f}" if deviations else ""
-    return f"{100 * means[name]:.1f}{spread} %"
+def _grid_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a row for each cell of the grid, the best one marked."""
+    by = figures["best_by"]
+    return [
+        (
+            f"batch {cell['batch_size']}, rate {cell['learning_rate']:g}, {cell['epochs']} epochs",
+            _number(by, cell["mean"][by], (cell["sd"] or {}).get(by))
+            + ("  (best)" if cell["is_best"] else ""),
+        )
+        for cell in figures.get("grid", ())
+    ]
+
+
+def _told(figures: Mapping[str, Any], name: str, figure: str) -> str:
+    """Return a figure with its spread over seeds, or its interval where there is one seed."""
+    deviations = (figures["sd"] or {}).get(name) or {}
+    told = _number(figure, figures["mean"][name][figure], deviations.get(figure))
+    interval = figures["interval"].get(name)
+    if not deviations and interval:
+        low, high = (_number(figure, each, None, unit="") for each in interval[figure])
+        told += f"  ({low} to {high} for other rows)"
+    always = figures["baseline"].get(figure, {}).get(name)
+    if always is not None:
+        what = {"accuracy": "commonest label", "mse": "mean"}.get(figure, "same")
+        told += f"  (always the {what}: {_number(figure, always, None, unit='%')})"
+    return told
+
+
+def _number(figure: str, value: float, deviation: float | None, *, unit: str = " %") -> str:
+    if figure in _PLAIN:
+        return f"{value:.3f}" + (f" ± {deviation:.3f}" if deviation is not None else "")
+    return (
+        f"{100 * value:.1f}" + (f" ± {100 * deviation:.1f}" if deviation is not None else "") + unit
+    )

@@ -91,3 +91,18 @@ def _classify(
         site="classifier",
     )
     return classifier(features)
+
+
+def rescaled_head(
+    state: dict[str, Tensor], head: str, *, scale: float, shift: float
+) -> dict[str, Tensor]:
+    """Return weights whose head gives `scale` times its output plus `shift`, computed in float64.
+
+    `head` is how the names of its weight and bias begin.
+    """
+    weight, bias = f"{head}weight", f"{head}bias"
+    return {
+        **state,
+        weight: (state[weight].double() * scale).to(state[weight].dtype),
+        bias: (state[bias].double() * scale + shift).to(state[bias].dtype),
+    }

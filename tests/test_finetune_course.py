@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -6,10 +8,14 @@ from torch import Tensor
 from bertctl.model.dropout import DropoutKey
 from bertctl.model.finetuning import BertForSequenceClassification
 from bertctl.model.weights import initialise
-from bertctl.pipeline.finetune.classification import classification
 from bertctl.pipeline.finetune.course import FinetuningCourse, by_length, predict
-from bertctl.pipeline.finetune.encode import Sequences
+from bertctl.pipeline.finetune.examples.classes import SINGLE
+from bertctl.pipeline.finetune.examples.examples import Examples, Known
+from bertctl.pipeline.finetune.reading.rows import Table
 from bertctl.pipeline.finetune.settings import FinetuneSettings
+from bertctl.pipeline.finetune.tasks.classes import classes
+from bertctl.pipeline.finetune.tasks.sequences import Sequences
+from bertctl.pipeline.finetune.tasks.task import Items, Task, whole_sequences
 
 from .finetune_toys import CONFIG
 
@@ -17,24 +23,28 @@ ROWS, CLASSES = 23, 3
 CPU = torch.device("cpu")
 
 
-def sequences() -> Sequences:
+def task() -> Task:
+    table = Table(Path("some.csv"), "", {}, [])
+    known = Known(("x", "y", "z"), {"problem_type": SINGLE})
+    return classes(known, FinetuneSettings(), Examples(table, [], []))
+
+
+def items() -> Items:
     random = np.random.default_rng(5)
     lengths = random.integers(3, 17, size=ROWS)
-    return Sequences(
+    sequences = Sequences(
         input_ids=random.integers(5, CONFIG.vocab_size, size=lengths.sum()).astype(np.uint16),
         lengths=lengths,
         segment_a_lengths=lengths - random.integers(0, 3, size=ROWS),
-        num_cut=0,
-        num_empty=0,
-        unknown_share=0.0,
     )
+    targets = np.random.default_rng(6).integers(0, CLASSES, size=ROWS)
+    return whole_sequences(sequences, np.arange(ROWS), targets, num_rows=ROWS)
 
 
 def course(*, seed: int = 3, micro_batch_size: int = 4) -> FinetuningCourse:
     return FinetuningCourse(
-        task=classification(("x", "y", "z")),
-        sequences=sequences(),
-        targets=np.random.default_rng(6).integers(0, CLASSES, size=ROWS),
+        task=task(),
+        items=items(),
         settings=FinetuneSettings(epochs=3, batch_size=10),
         seed=seed,
         micro_batch_size=micro_batch_size,
@@ -76,9 +86,9 @@ def test_gradient_of_a_step_does_not_depend_on_how_the_batch_is_cut() -> None:
             loss.backward()
             losses.append(float(loss.detach()))
         rows = each.rows(2)
-        whole = predict(learner, each.sequences, micro_batch_size=ROWS, device=CPU)[rows]
+        whole = predict(task(), learner, each.items, micro_batch_size=ROWS, device=CPU)[rows]
         expected = torch.nn.functional.cross_entropy(
-            torch.from_numpy(whole), torch.from_numpy(each.targets[rows])
+            torch.from_numpy(whole), torch.from_numpy(each.items.targets[rows])
         )
         assert sum(losses) == pytest.approx(float(expected), rel=1e-12)
         gradients.append([p.grad for p in learner.parameters() if p.grad is not None])
@@ -88,9 +98,9 @@ def test_gradient_of_a_step_does_not_depend_on_how_the_batch_is_cut() -> None:
 
 
 def test_predictions_come_in_the_order_of_the_rows() -> None:
-    learner, some = model(), sequences()
-    together = predict(learner, some, micro_batch_size=4, device=CPU)
-    alone = predict(learner, some, micro_batch_size=1, device=CPU)
+    learner, some = model(), items()
+    together = predict(task(), learner, some, micro_batch_size=4, device=CPU)
+    alone = predict(task(), learner, some, micro_batch_size=1, device=CPU)
     assert together.shape == (ROWS, CLASSES)
     np.testing.assert_allclose(together, alone, rtol=1e-9)
     assert len(np.unique(together[:, 0].round(9))) > 1
@@ -98,6 +108,14 @@ def test_predictions_come_in_the_order_of_the_rows() -> None:
 
 def test_parts_go_from_long_to_short_and_hold_every_row() -> None:
     lengths = np.array([3, 9, 4, 9, 2, 7])
-    parts = list(by_length(lengths, np.array([5, 1, 0, 4, 3]), 2))
+    ones = np.ones_like(lengths)
+    parts = list(by_length(lengths, ones, np.array([5, 1, 0, 4, 3]), 2))
     assert [position for position, _ in parts] == [0, 2, 4]
     assert np.concatenate([rows for _, rows in parts]).tolist() == [1, 3, 5, 0, 4]
+
+
+def test_item_of_several_sequences_is_never_parted() -> None:
+    lengths, sizes = np.array([3, 9, 4, 8]), np.array([2, 3, 2, 5])
+    parts = list(by_length(lengths, sizes, np.arange(4), 4))
+    assert [rows.tolist() for _, rows in parts] == [[1], [3], [2, 0]]
+    assert [position for position, _ in parts] == [0, 1, 2]

@@ -1,4 +1,6 @@
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from bertctl.pipeline.finetune.encode import encode, longest_first
+from bertctl.pipeline.finetune.examples.examples import Examples
+from bertctl.pipeline.finetune.examples.texts import TextRow
+from bertctl.pipeline.finetune.reading.rows import Table
+from bertctl.pipeline.finetune.settings import FinetuneSettings
+from bertctl.pipeline.finetune.tasks.sequences import longest_first
+from bertctl.pipeline.finetune.tasks.task import Items
+from bertctl.pipeline.finetune.tasks.texts import encode_texts
 from bertctl.pipeline.wordpiece.encode import WordPieceEncoder
 from bertctl.pipeline.wordpiece.vocabulary import Normalization
 
@@ -28,6 +36,21 @@ PAIRS = [
 ]
 
 
+def encode(
+    encoder: WordPieceEncoder,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    *,
+    max_seq_length: int,
+    **settings: Any,
+) -> Items:
+    rows = [TextRow(*each, None) for each in zip(texts, pairs or [None] * len(texts), strict=True)]
+    examples = Examples(Table(Path("some.csv"), "", {"": texts}, []), rows, range(len(rows)))
+    targets = np.arange(len(rows))
+    asked = FinetuneSettings(max_seq_length=max_seq_length, **settings)
+    return encode_texts(encoder, examples, targets, asked)
+
+
 @pytest.fixture(scope="module")
 def encoder() -> WordPieceEncoder:
     return WordPieceEncoder(VOCABULARY, Normalization())
@@ -44,7 +67,7 @@ def test_ids_and_segments_are_those_of_transformers_cut_longest_first(
     whole = reference(TEXTS, pairs)
     found = encode(encoder, TEXTS, pairs, max_seq_length=max_seq_length)
     for row in range(len(TEXTS)):
-        ids, lengths, segment_a_lengths = found.rows(np.array([row]))
+        ids, lengths, segment_a_lengths = found.sequences.rows(np.array([row]))
         assert ids.tolist() == expected["input_ids"][row]
         assert len(ids) == lengths[0]
         types = [int(position >= segment_a_lengths[0]) for position in range(len(ids))]
@@ -54,7 +77,7 @@ def test_ids_and_segments_are_those_of_transformers_cut_longest_first(
 
 
 def test_gathered_rows_come_in_the_order_asked_for(encoder: WordPieceEncoder) -> None:
-    sequences = encode(encoder, TEXTS, None, max_seq_length=11)
+    sequences = encode(encoder, TEXTS, None, max_seq_length=11).sequences
     together, lengths, _ = sequences.rows(np.array([3, 0, 3, 1]))
     single = [sequences.rows(np.array([row]))[0] for row in (3, 0, 3, 1)]
     assert together.tolist() == np.concatenate(single).tolist()
@@ -63,14 +86,15 @@ def test_gathered_rows_come_in_the_order_asked_for(encoder: WordPieceEncoder) ->
 
 
 def test_special_token_in_a_text_is_ordinary_text(encoder: WordPieceEncoder) -> None:
-    ids, _, _ = encode(encoder, ["[SEP] red"], None, max_seq_length=20).rows(np.array([0]))
+    items = encode(encoder, ["[SEP] red"], None, max_seq_length=20)
+    ids, _, _ = items.sequences.rows(np.array([0]))
     assert ids.tolist().count(VOCABULARY.sep_id) == 1
 
 
 def test_share_of_unknown_tokens_is_of_the_text(encoder: WordPieceEncoder) -> None:
-    sequences = encode(encoder, ["red é 你", "sky"], None, max_seq_length=20)
+    items = encode(encoder, ["red é 你", "sky"], None, max_seq_length=20)
     # é loses its accent; only the character 你 is in no vocabulary.
-    assert sequences.unknown_share == pytest.approx(1 / 4)
+    assert items.unknown_share == pytest.approx(1 / 4)
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(5, 33))

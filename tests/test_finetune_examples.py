@@ -1,13 +1,16 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bertctl.pipeline.errors import BadInput
-from bertctl.pipeline.finetune.columns import Columns, choose_columns
-from bertctl.pipeline.finetune.examples import label_names, read_examples
-from bertctl.pipeline.finetune.rows import Table
+from bertctl.pipeline.finetune.examples.classes import check_single, learn_single, read_single
+from bertctl.pipeline.finetune.examples.columns import Columns, choose_text_columns
+from bertctl.pipeline.finetune.examples.examples import Examples, Known
+from bertctl.pipeline.finetune.examples.texts import TextRow
+from bertctl.pipeline.finetune.reading.rows import Table
 from bertctl.pipeline.finetune.settings import FinetuneSettings
 
 COLUMNS = Columns("text", None, "label")
@@ -16,6 +19,21 @@ COLUMNS = Columns("text", None, "label")
 def table(**columns: list[Any]) -> Table:
     count = len(next(iter(columns.values())))
     return Table(Path("some.csv"), "", columns, [2 * row + 3 for row in range(count)])
+
+
+def read_examples(
+    some: Table, columns: Columns, *, labelled: bool, ignore_label: Sequence[str] = ()
+) -> Examples[TextRow]:
+    asked = FinetuneSettings(ignore_label=tuple(ignore_label))
+    return read_single(some, columns, asked, labelled=labelled)
+
+
+def labels_of(examples: Examples[TextRow]) -> list[str | None]:
+    return [row.label for row in examples.rows]
+
+
+def label_names(examples: Examples[TextRow]) -> tuple[str, ...]:
+    return learn_single(examples, FinetuneSettings()).labels
 
 
 def named(*names: str) -> Table:
@@ -38,7 +56,7 @@ def named(*names: str) -> Table:
 def test_columns_of_common_data_sets_are_guessed(
     names: tuple[str, ...], expected: tuple[str, str | None, str]
 ) -> None:
-    assert choose_columns(named(*names), FinetuneSettings()) == Columns(*expected)
+    assert choose_text_columns(named(*names), FinetuneSettings()) == Columns(*expected)
 
 
 @pytest.mark.parametrize(
@@ -53,34 +71,34 @@ def test_columns_of_common_data_sets_are_guessed(
 )
 def test_names_that_leave_it_open_are_asked_about(names: tuple[str, ...], flag: str) -> None:
     with pytest.raises(BadInput, match=r"it isn't clear which column") as refused:
-        choose_columns(named(*names), FinetuneSettings())
+        choose_text_columns(named(*names), FinetuneSettings())
     assert flag in refused.value.hint
     assert all(repr(name) in refused.value.message for name in names)
 
 
 def test_what_is_named_is_not_guessed() -> None:
     settings = FinetuneSettings(text_column="title", label_column="stars")
-    assert choose_columns(named("text", "title", "stars", "label"), settings) == Columns(
+    assert choose_text_columns(named("text", "title", "stars", "label"), settings) == Columns(
         "title", None, "stars"
     )
     settings = FinetuneSettings(text_pair_column="title")
-    assert choose_columns(named("text", "title", "label"), settings) == Columns(
+    assert choose_text_columns(named("text", "title", "label"), settings) == Columns(
         "text", "title", "label"
     )
 
 
 def test_named_column_that_is_not_there_is_told_with_those_that_are() -> None:
     with pytest.raises(BadInput, match=r"no column 'txt'; it has 'text', 'label'"):
-        choose_columns(named("text", "label"), FinetuneSettings(text_column="txt"))
+        choose_text_columns(named("text", "label"), FinetuneSettings(text_column="txt"))
     with pytest.raises(BadInput, match=r"can't be two things"):
-        choose_columns(
+        choose_text_columns(
             named("text", "label"), FinetuneSettings(label_column="text", text_column="text")
         )
 
 
 def test_labels_are_read_by_name_whatever_they_are_in_json() -> None:
     some = table(text=list("abcd"), label=["x ", 1, True, None])
-    assert read_examples(some, COLUMNS, labelled=False).labels == ["x", "1", "true", None]
+    assert labels_of(read_examples(some, COLUMNS, labelled=False)) == ["x", "1", "true", None]
 
 
 def test_labels_are_ordered_by_number_where_all_are_whole_numbers() -> None:
@@ -97,10 +115,10 @@ def test_labels_are_ordered_by_number_where_all_are_whole_numbers() -> None:
 def test_ignored_labels_are_no_labels() -> None:
     some = table(text=list("abcd"), label=["x", "-", "y", "-"])
     examples = read_examples(some, COLUMNS, ignore_label=["-"], labelled=True)
-    assert examples.labels == ["x", None, "y", None]
+    assert labels_of(examples) == ["x", None, "y", None]
     assert (len(examples), examples.num_labelled) == (4, 2)
-    assert examples.labelled().texts == ["a", "c"]
-    assert examples.label_ids(("x", "y")) == [0, -1, 1, -1]
+    assert [row.text for row in examples.labelled().rows] == ["a", "c"]
+    assert examples.labelled().place(1) == "some.csv, row 3 (line 7)"
 
 
 def test_file_of_ignored_labels_alone_can_score_nothing() -> None:
@@ -120,12 +138,12 @@ def test_rows_of_another_file_are_recognised_with_their_pair() -> None:
 
 def test_minus_is_a_label_where_plus_is_one() -> None:
     some = table(text=list("ab"), label=["+", "-"])
-    assert read_examples(some, COLUMNS, labelled=True).labels == ["+", "-"]
+    assert labels_of(read_examples(some, COLUMNS, labelled=True)) == ["+", "-"]
 
 
 def test_only_a_file_to_predict_may_lack_labels() -> None:
     some = table(text=["a", "b"])
-    assert read_examples(some, COLUMNS, labelled=False).labels == [None, None]
+    assert labels_of(read_examples(some, COLUMNS, labelled=False)) == [None, None]
     with pytest.raises(BadInput, match=r"no column 'label'"):
         read_examples(some, COLUMNS, labelled=True)
 
@@ -157,5 +175,5 @@ def test_label_never_seen_in_training_is_refused_with_its_place() -> None:
     with pytest.raises(
         BadInput, match=r"row 3 \(line 7\): the label 'z' was never seen"
     ) as refused:
-        examples.label_ids(("x", "y"))
+        check_single(examples, Known(("x", "y")))
     assert "'x', 'y'" in refused.value.message

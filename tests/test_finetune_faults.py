@@ -13,7 +13,7 @@ import pytest
 import safetensors.torch
 
 from bertctl.pipeline.errors import BadInput
-from bertctl.pipeline.finetune.examples import alike_labels
+from bertctl.pipeline.finetune.examples.classes import alike_labels
 from bertctl.pipeline.finetune.stage import finetune
 from bertctl.pipeline.stage.report import Silent
 

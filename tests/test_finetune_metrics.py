@@ -4,8 +4,13 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertctl.pipeline.finetune.metrics import accuracy, confusion_matrix, log_softmax, macro_f1
 from bertctl.pipeline.finetune.results import best_place, best_run, summary
+from bertctl.pipeline.finetune.tasks.metrics import (
+    accuracy,
+    confusion_matrix,
+    log_softmax,
+    macro_f1,
+)
 
 PAIRS = st.integers(2, 7).flatmap(
     lambda classes: st.tuples(
@@ -50,8 +55,8 @@ def test_best_is_the_greatest_and_the_first_of_equals_and_the_last_without_valid
 def test_summary_is_the_mean_and_the_sample_deviation() -> None:
     values = [0.5, 0.7, 0.9, 0.8]
     runs = [{"validation": None, "test": {"accuracy": each}} for each in values]
-    told = summary(runs)
+    told = summary(dict.fromkeys(("validation", "test"), runs))
     assert told["mean"]["test"]["accuracy"] == pytest.approx(np.mean(values))
     assert told["sd"]["test"]["accuracy"] == pytest.approx(np.std(values, ddof=1))
     assert told["mean"]["validation"] is None
-    assert summary(runs[:1])["sd"] is None
+    assert summary({"test": runs[:1]})["sd"] is None

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertctl.pipeline.errors import BadInput
-from bertctl.pipeline.finetune.delimited import read_grid, read_tab_separated
-from bertctl.pipeline.finetune.rows import Table, read_table
+from bertctl.pipeline.finetune.reading.delimited import read_grid, read_tab_separated
+from bertctl.pipeline.finetune.reading.rows import Table, read_table
 
 NASTY = [
     ("plain", "A"),

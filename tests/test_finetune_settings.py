@@ -28,10 +28,13 @@ OTHERS: dict[str, Any] = {
     "clip_grad_norm": 0.1,
     "max_seq_length": 9,
     "dropout_prob": 0.3,
+    "class_weights": "balanced",
+    "train_layers": 1,
+    "layer_lr_decay": 0.5,
     "seed": 7,
 }
 ONLY_THE_RATE = ("learning_rate", "warmup_proportion", "schedule")
-# Which rows, columns and runs there are: each has a test of its own.
+# Which rows, columns and runs there are, and what only some tasks know: each has a test of its own.
 NOT_OF_ONE_RUN = {
     "task",
     "text_column",
@@ -39,6 +42,21 @@ NOT_OF_ONE_RUN = {
     "label_column",
     "ignore_label",
     "seeds",
+    "grid",
+    "folds",
+    "early_stopping",
+    "choice_column",
+    "problem_type",
+    "tag_scheme",
+    "convert_tags",
+    "long_text",
+    "doc_stride",
+    "window_pooling",
+    "max_query_length",
+    "max_answer_length",
+    "n_best_size",
+    "null_score_diff_threshold",
+    "answer_metric",
 }
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..training.settings import NumericsSettings
 from ..training.starting_point import StartingPoint
-from .columns import Columns
-from .examples import Examples
+from .examples.columns import Columns
+from .examples.examples import Examples, Known
 from .settings import FinetuneHow, FinetuneSettings
 
 
@@ -38,12 +39,14 @@ class FinetuneRequest:
 class Material:
     """The labelled files, read and checked, and the model to start from."""
 
+    settings: FinetuneSettings
+    """As they were given, with every `auto` settled that the files settle"""
+    kind: str
+    """Which kind of example the files hold"""
     columns: Columns
-    examples: Mapping[str, Examples]
-    """By the name of the part; rows with an ignored label are still among them."""
-    labels: tuple[str, ...]
-    """In the order of their ids."""
-    label_ids: Mapping[str, list[int]]
+    examples: Mapping[str, Examples[Any]]
+    """By the name of the part; rows without a label are still among them."""
+    known: Known
     start: StartingPoint
     keeps_head: bool
     """Whether the model was fitted to these very labels before, so that it goes on with them."""

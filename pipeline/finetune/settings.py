@@ -12,11 +12,19 @@ from ..stage.settings import setting
 class FinetuneSettings:
     """*What*: the task, its columns, and how the model is fitted (Devlin et al. 2018, A.3)."""
 
-    task: Literal["sequence-classification"] = setting(
-        "sequence-classification", "What the model is to do: name the class of a text or a pair."
+    task: Literal[
+        "sequence-classification",
+        "regression",
+        "token-classification",
+        "question-answering",
+        "multiple-choice",
+    ] = setting(
+        "sequence-classification",
+        "What the model is to do: name the class of a text or a pair (or several classes), score "
+        "it, tag its tokens, find answers in it, or choose.",
     )
     text_column: str | None = setting(
-        None, "Column of the text; without it, guessed from the names and said."
+        None, "Column of the text, tokens or question; without it, guessed and said."
     )
     text_pair_column: str | None = setting(
         None, "Column of the second text, where two are judged together."
@@ -24,10 +32,51 @@ class FinetuneSettings:
     label_column: str | None = setting(
         None, "Column of the label; without it, guessed from the names and said."
     )
+    choice_column: tuple[str, ...] = setting(
+        (), "Column of one choice, repeated in their order; or the one column of lists of them."
+    )
     ignore_label: tuple[str, ...] = setting(
         (),
         "A label that means there is none, such as - or -1: left out of training, not scored. "
         "May be repeated.",
+    )
+    problem_type: Literal["auto", "single_label_classification", "multi_label_classification"] = (
+        setting(
+            "auto",
+            "One class a row, or several: a list of them, or names with | between; auto looks.",
+        )
+    )
+    tag_scheme: Literal["auto", "any", "IOB1", "IOB2", "BIOES"] = setting(
+        "auto",
+        "How files write entities as tags; auto finds out, any takes tags as they are.",
+    )
+    convert_tags: Literal["none", "IOB1", "IOB2", "BIOES"] = setting(
+        "none", "Write entities in another scheme than the files, for the model to learn."
+    )
+    long_text: Literal["auto", "head", "tail", "head+tail", "window"] = setting(
+        "auto",
+        "What becomes of a text that doesn't fit: its beginning, its end or both are kept, or it "
+        "is read in overlapping windows; auto is window for tags and answers, else head.",
+    )
+    doc_stride: int | Literal["auto"] = setting(
+        "auto", "Tokens from one window's begin to the next; auto is half a window.", minimum=1
+    )
+    window_pooling: Literal["mean", "vote"] = setting(
+        "mean", "How the windows of a text agree: the mean of their scores, or a vote."
+    )
+    max_query_length: int = setting(64, "Most tokens of a question; the rest is cut.", minimum=1)
+    max_answer_length: int | Literal["auto"] = setting(
+        "auto", "Most tokens of an answer; auto is what 99 % of those learnt have.", minimum=1
+    )
+    n_best_size: int = setting(20, "Answers that are told of each question.", minimum=1)
+    null_score_diff_threshold: float | Literal["auto"] = setting(
+        "auto",
+        "By how much no answer has to score above the best one to be given, where questions may "
+        "have none; auto is what is best for the validation file.",
+    )
+    answer_metric: Literal["auto", "words", "characters"] = setting(
+        "auto",
+        "What F1 of answers counts: SQuAD's words, or CMRC's characters for Chinese; auto looks.",
     )
     epochs: int = setting(3, "Passes over the training rows.", minimum=1)
     batch_size: int = setting(32, "Rows in a step.", minimum=1)
@@ -48,6 +97,32 @@ class FinetuneSettings:
         "Share of units and of attention dropped; the model's own if not given.",
         minimum=0,
         maximum=0.99,
+    )
+    class_weights: Literal["none", "balanced"] = setting(
+        "none", "Whether rare classes weigh more: balanced gives each class the same sum."
+    )
+    train_layers: int | Literal["all", "head"] = setting(
+        "all",
+        "What is trained: all, the new head with the pooler, or that and the last N layers.",
+        minimum=0,
+    )
+    layer_lr_decay: float = setting(
+        1.0,
+        "Learning rate of a layer as a share of the next one's; embeddings are the lowest layer.",
+        minimum=0.01,
+        maximum=1,
+    )
+    early_stopping: int | None = setting(
+        None, "Epochs without a better one after which training ends.", minimum=1
+    )
+    grid: bool = setting(
+        False,
+        "Try the paper's grid: batch size 16, 32; learning rate 5e-5, 3e-5, 2e-5; 2, 3, 4 epochs.",
+    )
+    folds: int | None = setting(
+        None,
+        "Without a validation file: parts of the training rows, each of which validates in turn.",
+        minimum=2,
     )
     seeds: int = setting(1, "Runs, each with a seed of its own; one alone may be luck.", minimum=1)
     seed: int = setting(

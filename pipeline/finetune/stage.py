@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from ..errors import BadInput
 from ..stage.engine import Completion, Finished, Site, complete
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..training.model_layout import MODEL, MODEL_FILES
-from ..training.starting_point import open_starting_point
-from .columns import choose_columns
-from .examples import label_names, read_examples
+from ..training.starting_point import StartingPoint, open_starting_point
+from .compatibility import check_compatibility
+from .examples.examples import Known
+from .examples.kinds import Kind, kind_of, settled
+from .reading.rows import read_table
 from .request import FinetuneRequest, Material
-from .rows import read_table
 
 STAGE = "finetune"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _OWNS = (
     *(f"{MODEL}/{name}" for name in MODEL_FILES),
     "metrics.json",
     "predictions-validation.jsonl",
     "predictions-test.jsonl",
-    "log/seed-[0-9]*.jsonl",
+    "log/*seed-[0-9]*.jsonl",
 )
 
 
@@ -38,16 +41,18 @@ def finetune(
         Stopped: someone asked for it; the last step is kept.
     """
     check_settings(request.settings, request.numerics, request.how)
+    check_compatibility(request)
     material = _material(request)
     columns, start = material.columns, material.start
     recipe = Recipe(
         stage=STAGE,
         format_version=FORMAT_VERSION,
         what={
-            **resolved(request.settings),
+            **resolved(material.settings),
             "text_column": columns.text,
             "text_pair_column": columns.text_pair,
             "label_column": columns.label,
+            "choice_column": list(columns.choices),
         },
         earlier={
             "model": start.fingerprint,
@@ -69,31 +74,65 @@ def _material(request: FinetuneRequest) -> Material:
     Nothing is written yet: whoever mends a row repeats the same command.
     """
     settings = request.settings
-    tables = {name: read_table(path) for name, path in request.files.items()}
-    columns = choose_columns(tables["train"], settings)
+    kind = kind_of(settings)
+    tables = {name: read_table(path, kinds=kind.files) for name, path in request.files.items()}
+    columns = kind.columns(tables["train"], settings)
+    kind = settled(kind, tables["train"], columns, settings)
+    if settings.task == "sequence-classification":
+        settings = replace(settings, problem_type=kind.name)  # pyright: ignore[reportArgumentType]
+    if settings.long_text == "auto":
+        settings = replace(settings, long_text="head" if kind.pools else "window")
     examples = {
-        name: read_examples(
-            table, columns, ignore_label=settings.ignore_label, labelled=name != "test"
-        )
+        name: kind.read(table, columns, settings, labelled=name != "test")
         for name, table in tables.items()
     }
-    labels = label_names(examples["train"])
+    known = kind.learn(examples["train"], settings)
+    examples = {name: kind.fit(each, known, settings) for name, each in examples.items()}
     start = open_starting_point(
         request.model,
         request.vocab,
         max_seq_length=settings.max_seq_length,
-        pairs=columns.text_pair is not None,
+        pairs=kind.has_pairs(columns),
     ).dropping(settings.dropout_prob)
-    keeps_head = sorted(start.label_names) == sorted(labels)
-    labels = start.label_names if keeps_head else labels
+    _check_start(start, kind, request)
+    keeps_head = _keeps_head(start, kind, known)
+    if keeps_head:
+        known = replace(known, labels=start.label_names if known.labels else ())
     return Material(
+        settings=settings,
+        kind=kind.name,
         columns=columns,
         examples=examples,
-        labels=labels,
-        label_ids={name: each.label_ids(labels) for name, each in examples.items()},
+        known=known,
         start=start,
         keeps_head=keeps_head,
     )
+
+
+def _keeps_head(start: StartingPoint, kind: Kind, known: Known) -> bool:
+    """Tell whether a model was fitted to the same labels, in whatever order, for the same task."""
+    if start.content.get("architectures") != [kind.architecture]:
+        return False
+    problem = known.config.get("problem_type")
+    if problem is not None and start.content.get("problem_type", problem) != problem:
+        return False
+    return not known.labels or sorted(start.label_names) == sorted(known.labels)
+
+
+def _check_start(start: StartingPoint, kind: Kind, request: FinetuneRequest) -> None:
+    layers = request.settings.train_layers
+    if isinstance(layers, int) and layers > start.config.num_hidden_layers:
+        raise BadInput(
+            f"--train-layers is {layers}; the model {request.model} has "
+            f"{start.config.num_hidden_layers} layers.",
+            hint="Give fewer, or all to train the embeddings, too.",
+        )
+    if kind.pools and start.config.is_decoder:
+        raise BadInput(
+            f"The model {request.model} reads from left to right (is_decoder): the first token, "
+            f"from which --task {request.settings.task} judges the whole text, sees nothing of it.",
+            hint="Start from a model that was trained on masked tokens.",
+        )
 
 
 def _work(site: Site, request: FinetuneRequest, material: Material) -> Finished:

@@ -7,27 +7,35 @@ same bytes.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
-from ..corpus.compression import Damaged, archive_kind, decompressed
-from ..corpus.formats import COMPRESSIONS, Compression
-from ..errors import BadInput
-from ..stage.files import fingerprint_of
+from ...corpus.compression import Damaged, archive_kind, decompressed
+from ...corpus.formats import COMPRESSIONS, Compression
+from ...errors import BadInput
+from ...stage.files import fingerprint_of
+from .conll import Sentences, read_sentences
 from .delimited import Grid, read_grid, read_tab_separated
+from .json_rows import read_json
 
-Kind = Literal["csv", "tsv", "jsonl"]
+Kind = Literal["csv", "tsv", "json", "conll", "parquet"]
 KINDS: Mapping[str, Kind] = {
     ".csv": "csv",
     ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
+    ".txt": "tsv",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".json": "json",
+    ".parquet": "parquet",
 }
+TAGGED_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys((".conll", ".iob", ".iob2", ".bio", ".bioes", ".txt", ".tsv"), "conll"),
+    **{suffix: kind for suffix, kind in KINDS.items() if kind in ("json", "parquet")},
+}
+"""What files of tagged tokens hold: there a table has a token a line."""
 
 
 @dataclass(frozen=True)
@@ -42,53 +50,60 @@ class Table:
     """SHA-256 over the format and the bytes, so that a renamed copy is the same file."""
     columns: Mapping[str, Sequence[Any]]
     lines: Sequence[int]
-    """Where each row begins, counted from 1."""
+    """Where each row begins, counted from 1; nothing where rows have no lines."""
 
     def __len__(self) -> int:
-        return len(self.lines)
+        return len(next(iter(self.columns.values()), ()))
 
     def place(self, row: int) -> str:
         """Return where row `row`, counted from 0, stands: for people, who count from 1."""
-        return f"{self.path}, row {row + 1:,} (line {self.lines[row]:,})"
+        line = f" (line {self.lines[row]:,})" if self.lines else ""
+        return f"{self.path}, row {row + 1:,}{line}"
 
 
-def read_table(path: Path) -> Table:
-    """Read a CSV or TSV file whose first line names the columns, or JSON Lines; packed or not.
+def read_table(path: Path, *, kinds: Mapping[str, Kind] = KINDS) -> Table:
+    """Read a labelled file, packed or not; `kinds` says what a suffix stands for.
+
+    The first line of CSV and TSV names the columns. Those of CoNLL's shape are numbered.
 
     Raises:
         BadInput: it can't be read, with the place.
     """
-    kind, compression = _format_of(path)
-    data, digest = _read(path, compression)
-    text = _decoded(path, data)
+    kind, compression = _format_of(path, kinds)
+    data, digest = _read(path, compression, is_text=kind != "parquet")
     match kind:
         case "csv":
-            columns, lines = _columns(path, read_grid(text, ","))
+            columns, lines = _columns(path, read_grid(_decoded(path, data), ","))
         case "tsv":
-            columns, lines = _columns(path, read_tab_separated(text))
-        case "jsonl":
-            columns, lines = _records(path, text)
-    if not lines:
+            columns, lines = _columns(path, read_tab_separated(_decoded(path, data)))
+        case "json":
+            columns, lines = read_json(path, _decoded(path, data))
+        case "conll":
+            columns, lines = _tagged(path, read_sentences(_decoded(path, data)))
+        case "parquet":
+            columns, lines = _stored(path, data), []
+    table = Table(path, fingerprint_of([kind, digest]), columns, lines)
+    if not len(table):
         raise BadInput(f"{path} holds no rows.", hint="Is it the right file?")
-    return Table(path, fingerprint_of([kind, digest]), columns, lines)
+    return table
 
 
-def _format_of(path: Path) -> tuple[Kind, Compression | None]:
+def _format_of(path: Path, kinds: Mapping[str, Kind]) -> tuple[Kind, Compression | None]:
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
     if compression is not None:
         suffixes.pop()
-    kind = KINDS.get(suffixes[-1]) if suffixes else None
+    kind = kinds.get(suffixes[-1]) if suffixes else None
     if kind is None:
         raise BadInput(
-            f"{path} has a suffix that is not read; expected {', '.join(KINDS)}, each also with "
+            f"{path} has a suffix that is not read; expected {', '.join(kinds)}, each also with "
             f"{', '.join(COMPRESSIONS)}.",
             hint="Rename it if it is one of these, or convert it.",
         )
     return kind, compression
 
 
-def _read(path: Path, compression: Compression | None) -> tuple[bytes, str]:
+def _read(path: Path, compression: Compression | None, *, is_text: bool) -> tuple[bytes, str]:
     """Return what the file holds, unpacked, and the SHA-256 of the file as it is."""
     try:
         with FileIO(path) as file:
@@ -105,7 +120,7 @@ def _read(path: Path, compression: Compression | None) -> tuple[bytes, str]:
         raise BadInput(f"{path}: {error}.", hint="Copy or make the archive again.") from error
     if not data:
         raise BadInput(f"{path} is empty; expected rows.", hint="Is it the right file?")
-    if kind := archive_kind(data[:8]):
+    if is_text and (kind := archive_kind(data[:8])):
         raise BadInput(
             f"{path} holds a {kind} archive; expected text.",
             hint="Unpack it, or give it the suffix that says how it is packed.",
@@ -153,45 +168,24 @@ def _columns(path: Path, grid: Grid) -> tuple[dict[str, Sequence[Any]], Sequence
     return dict(zip(names, values, strict=True)), grid.lines[1:]
 
 
-def _records(path: Path, text: str) -> tuple[dict[str, Sequence[Any]], Sequence[int]]:
-    records: list[dict[str, Any]] = []
-    lines: list[int] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            records.append(_record(f"{path}, line {number:,}", line))
-            lines.append(number)
-    names = dict.fromkeys(name for record in records for name in record)
-    return {name: [record.get(name) for record in records] for name in names}, lines
-
-
-class _DoubledKey(Exception):
-    """One object names a key twice, of which a reader would drop one in silence."""
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    read = dict(pairs)
-    if len(read) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _DoubledKey(next(name for name in names if names.count(name) > 1))
-    return read
-
-
-def _record(place: str, line: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line, object_pairs_hook=_object)
-    except _DoubledKey as error:
+def _tagged(path: Path, read: Sentences) -> tuple[dict[str, Sequence[Any]], Sequence[int]]:
+    if read.problem is not None:
         raise BadInput(
-            f"{place}: the key {error.args[0]!r} stands twice in one object; expected it once.",
-            hint="Only one of the values can be meant: take the other out.",
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise BadInput(
-            f"{place}: not JSON ({error}); expected one JSON object a line.",
-            hint="A file that is one long JSON list has to be written a record a line.",
-        ) from error
-    if not isinstance(record, dict):
-        raise BadInput(
-            f"{place}: JSON, but no object; expected one JSON object a line.",
-            hint="A file that is one long JSON list has to be written a record a line.",
+            f"{path}, line {read.problem_line:,}: {read.problem}.",
+            hint="A token and its tag a line, two to five fields, and a blank line after each "
+            "sentence.",
         )
-    return record
+    return dict(read.columns), read.lines
+
+
+def _stored(path: Path, data: bytes) -> dict[str, Sequence[Any]]:
+    # Only who has such a file pays for the library.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(pa.BufferReader(data)).to_pydict()
+    except pa.ArrowException as error:
+        raise BadInput(
+            f"{path} can't be read as Parquet: {error}.", hint="Is the copy complete?"
+        ) from error

@@ -1,4 +1,4 @@
-"""Which columns of a file are the text, its pair and the label: as told, or guessed and said."""
+"""Which columns of a file are texts, choices and labels: as told, or guessed and said."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BadInput
-from .rows import Table
-from .settings import FinetuneSettings
+from ...errors import BadInput
+from ..reading.rows import Table
+from ..settings import FinetuneSettings
 
 # Names as they are found in the field's own data sets, in lower case.
 _PAIRS = (
@@ -27,36 +27,43 @@ _TEXTS = ("text", "sentence", "content", "review", "utterance", "query", "questi
 _LABELS = ("label", "labels", "gold_label", "category", "class", "intent", "sentiment", "target")
 
 
+_NUMBERS = ("score", "relatedness_score", "similarity", "rating", "stars", *_LABELS)
+
+
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a task whose rows are a text, or two, and a label."""
+    """The columns of a task: what is read of a row, and what is true of it."""
 
-    text: str
+    text: str | None
+    """None where choices are compared by themselves."""
     text_pair: str | None
     label: str
+    choices: tuple[str, ...] = ()
 
     @property
     def used(self) -> tuple[str, ...]:
         """The names of all of them."""
-        return tuple(each for each in (self.text, self.text_pair, self.label) if each is not None)
+        names = (self.text, self.text_pair, *self.choices, self.label)
+        return tuple(each for each in names if each is not None)
 
     def __str__(self) -> str:
-        texts = repr(self.text)
-        if self.text_pair is not None:
-            texts += f" with {self.text_pair!r}"
-        return f"{texts} → {self.label!r}"
+        texts = [repr(each) for each in (self.text, self.text_pair) if each is not None]
+        if self.choices:
+            texts.append(", ".join(map(repr, self.choices)))
+        return f"{' with '.join(texts)} → {self.label!r}"
 
 
-def choose_columns(table: Table, settings: FinetuneSettings) -> Columns:
+def choose_text_columns(table: Table, settings: FinetuneSettings) -> Columns:
     """Take the columns that the settings name, and guess the others from the names there are.
 
     Raises:
         BadInput: a named column isn't there, or the names leave it open which is which.
     """
-    for flag, name in _given(settings).items():
+    for flag, name in given_columns(settings).items():
         column(table, name, hint=f"Name one of them with {flag}.")
-    free = [name for name in table.columns if name not in _given(settings).values()]
-    label = settings.label_column or _only(_known(free, _LABELS))
+    free = [name for name in table.columns if name not in given_columns(settings).values()]
+    labels = _NUMBERS if settings.task == "regression" else _LABELS
+    label = settings.label_column or only(known_names(free, labels))
     free = [name for name in free if name != label]
     text, text_pair = settings.text_column, settings.text_pair_column
     if text is None:
@@ -68,7 +75,8 @@ def choose_columns(table: Table, settings: FinetuneSettings) -> Columns:
     if text is None or label is None:
         what, flag = ("text", "--text-column") if text is None else ("label", "--label-column")
         raise BadInput(
-            f"{table.path}: it isn't clear which column is the {what}; it has {_listed(table)}.",
+            f"{table.path}: it isn't clear which column is the {what}; it has "
+            f"{listed_names(table)}.",
             hint=f"Name it with {flag}. The first line of a CSV or TSV file names the columns.",
         )
     chosen = Columns(text, text_pair, label)
@@ -76,7 +84,7 @@ def choose_columns(table: Table, settings: FinetuneSettings) -> Columns:
         raise BadInput(
             f"One column can't be two things: text {text!r}, its pair {text_pair!r}, label "
             f"{label!r}.",
-            hint=f"The columns are {_listed(table)}.",
+            hint=f"The columns are {listed_names(table)}.",
         )
     return chosen
 
@@ -84,11 +92,13 @@ def choose_columns(table: Table, settings: FinetuneSettings) -> Columns:
 def column(table: Table, name: str, *, hint: str = "") -> Sequence[Any]:
     """Return a column's values; raise `BadInput` that lists the columns where there is none."""
     if name not in table.columns:
-        raise BadInput(f"{table.path} has no column {name!r}; it has {_listed(table)}.", hint=hint)
+        raise BadInput(
+            f"{table.path} has no column {name!r}; it has {listed_names(table)}.", hint=hint
+        )
     return table.columns[name]
 
 
-def _given(settings: FinetuneSettings) -> dict[str, str]:
+def given_columns(settings: FinetuneSettings) -> dict[str, str]:
     """Return the columns that are named, by the flag that names them."""
     named = {
         "--text-column": settings.text_column,
@@ -100,26 +110,29 @@ def _given(settings: FinetuneSettings) -> dict[str, str]:
 
 def _guess_texts(free: Sequence[str], text_pair: str | None) -> tuple[str | None, str | None]:
     """Return the text's column and its pair's; neither where the names fit more than one way."""
-    singles = _known(free, _TEXTS)
+    singles = known_names(free, _TEXTS)
     if text_pair is not None:
-        return _only(singles), text_pair
-    pairs = [found for pair in _PAIRS if len(found := _known(free, pair)) == 2]
+        return only(singles), text_pair
+    pairs = [found for pair in _PAIRS if len(found := known_names(free, pair)) == 2]
     if not pairs:
-        return _only(singles), None
+        return only(singles), None
     if len(pairs) > 1 or set(singles) - set(pairs[0]):
         return None, None
     return pairs[0][0], pairs[0][1]
 
 
-def _known(names: Sequence[str], known: Sequence[str]) -> list[str]:
+def known_names(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return those of the names that are known, whatever their case."""
     return [name for each in known for name in names if name.lower() == each]
 
 
-def _only(names: Sequence[str]) -> str | None:
+def only(names: Sequence[str]) -> str | None:
+    """Return the one name there is; None where it is open."""
     return names[0] if len(names) == 1 else None
 
 
-def _listed(table: Table) -> str:
+def listed_names(table: Table) -> str:
+    """Return the names of a table's columns as a person reads them."""
     shown = [f"{name!r:.40}" for name in table.columns]
     more = f" and {len(shown) - 20:,} more" if len(shown) > 20 else ""
     return ", ".join(shown[:20]) + more

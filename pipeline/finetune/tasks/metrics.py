@@ -1,7 +1,4 @@
-"""How well labels are predicted: counts first, every figure from them.
-
-N rows, C classes. `labels`, `predicted`: (N,) integers in [0, C).
-"""
+"""Figures from counts and from columns of numbers, for rows of any task."""
 
 from __future__ import annotations
 
@@ -39,3 +36,35 @@ def log_softmax(logits: npt.NDArray[np.float32]) -> Floats:
     """Turn logits (N, C) into log-probabilities (N, C), in float64."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def sigmoid(logits: npt.NDArray[np.float32]) -> Floats:
+    """Turn logits into probabilities, in float64."""
+    return 0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))
+
+
+def share(part: float, whole: float) -> float:
+    """Return part / whole, 0 where the whole is nothing."""
+    return float(part / whole) if whole else 0.0
+
+
+def f1(right: float, predicted: float, true: float) -> float:
+    """Return the F1 of `right` among what was predicted and what is true; 0 of nothing."""
+    return share(2 * right, predicted + true)
+
+
+def pearson(a: Floats, b: Floats) -> float:
+    """Return the correlation of two columns; 0 where one of them never changes."""
+    a, b = a - a.mean(), b - b.mean()
+    return share(float(a @ b), float(np.sqrt((a @ a) * (b @ b))))
+
+
+def spearman(a: Floats, b: Floats) -> float:
+    """Return the correlation of two columns' ranks."""
+    return pearson(ranks(a), ranks(b))
+
+
+def ranks(values: Floats) -> Floats:
+    """Return each value's rank from 1, equal ones the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]

@@ -1,0 +1,1 @@
+"""A table turned into examples of a task, each row checked where it stands."""

@@ -1,0 +1,1 @@
+"""A labelled file on disk turned into a table of rows."""

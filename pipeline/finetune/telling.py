@@ -1,0 +1,88 @@
+"""What a person should know of the files, before anything is learnt from them."""
+
+from __future__ import annotations
+
+from ..stage.report import Reporter
+from .examples.classes import SINGLE, alike_labels
+from .parts import Part, Parts
+from .request import FinetuneRequest, Material
+from .settings import FinetuneSettings
+
+_MANY_UNKNOWN = 0.1
+
+
+def tell_of_files(reporter: Reporter, request: FinetuneRequest, material: Material) -> None:
+    """Tell what was guessed, what is left out, and what looks wrong."""
+    columns, given = material.columns, request.settings
+    train = material.examples["train"]
+    named = (given.text_column, given.text_pair_column, given.label_column, *given.choice_column)
+    if not set(columns.used) <= set(named):
+        unused = [name for name in train.table.columns if name not in columns.used]
+        rest = f"; not used: {', '.join(map(repr, unused))}" if unused else ""
+        reporter.notice(f"Columns, guessed from their names: {columns}{rest}.")
+    if given.problem_type == "auto" and material.kind == "multi_label_classification":
+        reporter.notice("Rows have several labels: each label is a question of its own.")
+    if scheme := material.known.reads.get("tag_scheme"):
+        kept = material.known.config["tag_scheme"]
+        as_kept = "" if kept == scheme else f", learnt as {kept}"
+        reporter.notice(f"Entities are written as {scheme}{as_kept}.")
+    for examples in material.examples.values():
+        for news in examples.news:
+            reporter.warn(f"{examples.table.path}: {news}")
+        if missing := len(examples) - examples.num_labelled:
+            reporter.notice(
+                f"{examples.table.path}: {missing:,} of {len(examples):,} rows have no label: "
+                + ("left out." if examples is train else "predicted, not scored.")
+            )
+        if examples is not train and (copies := examples.num_also_in(train)):
+            reporter.warn(
+                f"{examples.table.path}: {copies:,} of {len(examples):,} rows are in the training "
+                "file too: their scores tell what was remembered."
+            )
+    if material.kind == SINGLE:
+        for group in alike_labels(material.known.labels):
+            reporter.warn(
+                f"The labels {', '.join(map(repr, group))} are told apart, each a class. If they "
+                "mean the same, write them the same way."
+            )
+    if "validation" not in material.examples and given.folds is None:
+        reporter.notice(
+            "No --validation file: the last epoch is taken, and the first seed's model. --folds 5 "
+            "would validate on the training rows."
+        )
+    if material.keeps_head:
+        reporter.notice("The model knows these labels already: its head is trained on.")
+
+
+def tell_of_reading(reporter: Reporter, settings: FinetuneSettings, parts: Parts) -> None:
+    """Tell what of the texts is not read as it stands."""
+    for part in parts.values():
+        _tell_of_part(reporter, settings, part)
+
+
+def _tell_of_part(reporter: Reporter, settings: FinetuneSettings, part: Part) -> None:
+    path, items = part.examples.table.path, part.items
+    if items.num_windowed:
+        reporter.notice(
+            f"{path}: {items.num_windowed:,} of {items.num_rows:,} texts have more than "
+            f"{settings.max_seq_length} tokens (--max-seq-length): they are read in windows, "
+            f"{len(items):,} in all."
+        )
+    if items.num_cut:
+        what = {"tail": "their beginnings are", "head+tail": "their middles are"}.get(
+            settings.long_text, "their ends are"
+        )
+        reporter.notice(
+            f"{path}: {items.num_cut:,} of {items.num_rows:,} texts have more than "
+            f"{settings.max_seq_length} tokens (--max-seq-length): {what} cut off."
+        )
+    if items.num_empty:
+        reporter.warn(
+            f"{path}: {items.num_empty:,} of {items.num_rows:,} texts come to no token: "
+            "nothing in them but what BERT drops, such as control and zero-width characters."
+        )
+    if items.unknown_share > _MANY_UNKNOWN:
+        reporter.warn(
+            f"{path}: {items.unknown_share:.0%} of the tokens are not in the vocabulary. Is it "
+            "one for this language?"
+        )
