@@ -47,10 +47,24 @@ def dropout(x: Tensor, prob: float, *, key: DropoutKey | None, site: str) -> Ten
 
     Without a key, or at probability 0, `x` comes back as it is.
     """
+    return drop(x, draw(x, prob, key=key, site=site), prob)
+
+
+def draw(x: Tensor, prob: float, *, key: DropoutKey | None, site: str) -> Tensor | None:
+    """Draw which units of a tensor like `x` are kept, uint8; None where all are."""
     if key is None or prob == 0:
+        return None
+    return draw_keep(x.shape, prob, key=key, site=site, device=x.device)
+
+
+def drop(x: Tensor, keep: Tensor | None, prob: float) -> Tensor:
+    """Zero what was drawn to be dropped with probability `prob`, and scale the rest."""
+    if keep is None:
         return x
-    keep = draw_keep(x.shape, prob, key=key, site=site, device=x.device)
-    return _Dropout.apply(x, keep, 1 / (1 - prob))
+    scale = 1 / (1 - prob)
+    if torch.compiler.is_compiling():
+        return x * keep * scale
+    return _Dropout.apply(x, keep, scale)
 
 
 def draw_keep(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .attention import AttentionDropout
 from .config import BertConfig, HiddenAct
-from .dropout import DropoutKey, dropout
+from .dropout import DropoutKey, draw, drop, dropout
 from .layout import Layout
 from .precision import Precision
 from .tokens import Tokens
@@ -150,23 +150,22 @@ class BertResidual(nn.Module):
         self.dense = Linear(in_features, config.hidden_size)
         self.LayerNorm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, x: Tensor, residual: Tensor, key: DropoutKey | None) -> Tensor:
+    def draw(self, rows: Tensor, key: DropoutKey | None) -> Tensor | None:
+        """Draw which units of rows like these are kept, (T, H) uint8; None where all are."""
+        return draw(rows, self.dropout_prob, key=key, site=self.site)
+
+    def forward(self, x: Tensor, residual: Tensor, keep: Tensor | None) -> Tensor:
         """Turn (T, in) and the sublayer's input (T, H) into (T, H)."""
-        dropped = dropout(self.dense(x), self.dropout_prob, key=key, site=self.site)
-        return self.LayerNorm(dropped + residual)
+        return self.LayerNorm(drop(self.dense(x), keep, self.dropout_prob) + residual)
 
 
 class BertAttention(nn.Module):
-    """The attention sublayer."""
+    """The attention sublayer, which its layer puts together."""
 
     def __init__(self, config: BertConfig, *, site: str) -> None:
         super().__init__()
         self.self = BertSelfAttention(config, site=f"{site} attention")
         self.output = BertResidual(config.hidden_size, config, site=f"{site} attention output")
-
-    def forward(self, hidden_states: Tensor, layout: Layout, key: DropoutKey | None) -> Tensor:
-        """Map (T, H) to (T, H)."""
-        return self.output(self.self(hidden_states, layout, key), hidden_states, key)
 
 
 class BertIntermediate(nn.Module):
@@ -194,8 +193,19 @@ class BertLayer(nn.Module):
 
     def forward(self, hidden_states: Tensor, layout: Layout, key: DropoutKey | None) -> Tensor:
         """Map (T, H) to (T, H)."""
-        hidden_states = self.attention(hidden_states, layout, key)
-        return self.output(self.intermediate(hidden_states), hidden_states, key)
+        attended = self.attention.self(hidden_states, layout, key)
+        # What is drawn stays outside of what may be compiled.
+        keep = self.attention.output.draw(hidden_states, key)
+        return self.after_attention(
+            attended, hidden_states, keep, self.output.draw(hidden_states, key)
+        )
+
+    def after_attention(
+        self, attended: Tensor, residual: Tensor, keep: Tensor | None, keep_wide: Tensor | None
+    ) -> Tensor:
+        """Map what attention gives and what it was given, (T, H) each, to (T, H)."""
+        hidden_states = self.attention.output(attended, residual, keep)
+        return self.output(self.intermediate(hidden_states), hidden_states, keep_wide)
 
 
 class BertEncoder(nn.Module):
