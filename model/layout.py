@@ -45,7 +45,8 @@ class Layout:
         With `causal`, to none that comes later.
         """
         # The flash kernel has no dropout of probabilities; ours is never silently left out.
-        if self.varlen is not None and dropout is None and varlen.supports(qkv):
+        flash = dropout is None and varlen.supports(qkv, num_heads=num_heads)
+        if self.varlen is not None and flash:
             return varlen.attend_varlen(qkv, self.varlen, num_heads=num_heads, causal=causal)
         return attend(
             qkv,
@@ -60,8 +61,8 @@ class Layout:
         """Return the same layout on another device."""
         return replace(
             self,
-            starts=self.starts.to(device),
-            apart=None if self.apart is None else self.apart.to(device),
+            starts=self.starts.to(device, non_blocking=True),
+            apart=None if self.apart is None else self.apart.to(device, non_blocking=True),
             varlen=None if self.varlen is None else self.varlen.to(device),
         )
 

@@ -28,7 +28,7 @@ class Borders:
 
     def to(self, device: torch.device) -> Borders:
         """Return the same borders on another device."""
-        return replace(self, rows=self.rows.to(device))
+        return replace(self, rows=self.rows.to(device, non_blocking=True))
 
 
 def borders(sequence_of_row: npt.NDArray[np.int64]) -> Borders:
@@ -38,9 +38,16 @@ def borders(sequence_of_row: npt.NDArray[np.int64]) -> Borders:
     return Borders(torch.from_numpy(rows), longest=int(np.diff(rows).max()))
 
 
-def supports(qkv: Tensor) -> bool:
-    """Tell whether the kernel takes such rows: half precision, on a GPU."""
-    return varlen_attn is not None and qkv.is_cuda and qkv.dtype in (torch.bfloat16, torch.float16)
+def supports(qkv: Tensor, *, num_heads: int) -> bool:
+    """Tell whether the kernel takes such rows, (T, 3 · H): bfloat16, on a GPU that is fit for it.
+
+    Its heads are multiples of 8 wide, up to 256 (FlashAttention 2, for Ampere and later).
+    """
+    if varlen_attn is None or not qkv.is_cuda or qkv.dtype != torch.bfloat16:
+        return False
+    head_size = qkv.shape[1] // (3 * num_heads)
+    fits = head_size % 8 == 0 and head_size <= 256
+    return fits and torch.cuda.get_device_capability(qkv.device) >= (8, 0)
 
 
 def attend_varlen(qkv: Tensor, within: Borders, *, num_heads: int, causal: bool) -> Tensor:

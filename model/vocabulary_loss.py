@@ -18,7 +18,8 @@ _KEPT_ROWS = 1024
 """Rows whose logit gradients are held at once: 60 MB in bfloat16 at BERT's vocabulary. Many, for
 the weight's gradient is a product over rows, added up in float32 once for each such block."""
 _CACHED_ROWS = 128
-"""Rows turned from logits to gradients at once: 15 MB in float32, within a shared cache."""
+"""Rows turned from logits to gradients at once on a processor: 15 MB in float32, within a shared
+cache. A GPU takes all that are held: it has no such cache, and small kernels leave it idle."""
 
 
 def vocabulary_loss(
@@ -46,11 +47,12 @@ class _VocabularyLoss(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden_states) if wanted else None
         grad_weight = None
         grad_bias = torch.zeros_like(bias) if wanted else None
+        cached_rows = _CACHED_ROWS if hidden_states.device.type == "cpu" else _KEPT_ROWS
         for first in range(0, len(hidden_states), _KEPT_ROWS):
             block = hidden_states[first : first + _KEPT_ROWS]
             kept = block.new_empty(len(block), len(bias)) if wanted else None
-            for start in range(0, len(block), _CACHED_ROWS):
-                part = block[start : start + _CACHED_ROWS]
+            for start in range(0, len(block), cached_rows):
+                part = block[start : start + cached_rows]
                 part_labels = labels[first + start : first + start + len(part)]
                 logits = torch.mm(part, table.t()).to(weight.dtype).add_(bias)
                 probs, losses, hits = _scored(logits, part_labels)

@@ -90,6 +90,20 @@ def test_blocks_of_one_draw_are_independent_and_the_same_for_any_number_of_threa
     assert float(correlations.abs().max()) < 5 / size[1] ** 0.5
 
 
+def test_what_a_gpu_draws_for_itself_is_as_likely_and_comes_again_with_its_seed() -> None:
+    # The code is the same on every device; without a GPU it can be tried on this one.
+    def drawn(seed: int) -> Tensor:
+        return module._drawn_by(torch.device("cpu"), torch.Size([7, N]), 0.1, seed=seed)
+
+    keep = drawn(3)
+    assert keep.dtype == torch.uint8
+    assert set(keep.unique().tolist()) == {0, 1}
+    assert float(keep.double().mean()) == pytest.approx(0.9, abs=5 * 0.3 / (7 * N) ** 0.5)
+    assert torch.equal(keep, drawn(3))
+    pair = torch.stack([keep.double().view(-1), drawn(2**64 - 1).double().view(-1)])
+    assert abs(float(torch.corrcoef(pair)[0, 1])) < 5 / (7 * N) ** 0.5
+
+
 def test_nothing_drops_without_a_key_or_at_probability_zero() -> None:
     x = torch.ones(7)
     assert dropout(x, 0.9, key=None, site="here") is x

@@ -1,4 +1,8 @@
-"""LAMB against its paper's algorithm, written out in numpy, and what a checkpoint keeps of it."""
+"""LAMB against its paper's algorithm, written out in numpy, and what a checkpoint keeps of it.
+
+timm 1.0.31's Lamb, without its clipping, takes the same steps to 2e-16 (tried by hand: it brings
+more than a test should need).
+"""
 
 from __future__ import annotations
 

@@ -201,6 +201,11 @@ def test_impossible_packing_is_refused(num_tokens: int, lengths: list[int]) -> N
         )
 
 
+def test_no_flash_kernel_without_a_gpu() -> None:
+    rows = torch.zeros(32, 3 * 16, dtype=torch.bfloat16)
+    assert not varlen.supports(rows, num_heads=2)
+
+
 @EITHER_WAY
 def test_flash_kernel_is_handed_every_sequence_as_it_lies(
     monkeypatch: pytest.MonkeyPatch, config: BertConfig
@@ -233,5 +238,5 @@ def test_flash_kernel_is_handed_every_sequence_as_it_lies(
     packed = padded_batch(LENGTHS).packed().tokens
     expected, _ = model.logits(packed)
     monkeypatch.setattr(varlen, "varlen_attn", varlen_attn)
-    monkeypatch.setattr(varlen, "supports", lambda _: True)
+    monkeypatch.setattr(varlen, "supports", lambda *_, **__: True)
     torch.testing.assert_close(model.logits(packed)[0], expected, rtol=0, atol=1e-10)
