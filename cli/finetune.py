@@ -131,16 +131,17 @@ def _grid_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _told(figures: Mapping[str, Any], name: str, figure: str) -> str:
     """Return a figure with its spread over seeds, or its interval where there is one seed."""
     deviations = (figures["sd"] or {}).get(name) or {}
-    told = _number(figure, figures["mean"][name][figure], deviations.get(figure))
+    notes: list[str] = []
     interval = figures["interval"].get(name)
     if not deviations and interval:
         low, high = (_number(figure, each, None, unit="") for each in interval[figure])
-        told += f"  ({low} to {high} for other rows)"
+        notes.append(f"95 %: {low}–{high}")
     always = figures["baseline"].get(figure, {}).get(name)
     if always is not None:
         what = {"accuracy": "commonest label", "mse": "mean"}.get(figure, "same")
-        told += f"  (always the {what}: {_number(figure, always, None, unit='%')})"
-    return told
+        notes.append(f"always the {what}: {_number(figure, always, None, unit='%')}")
+    told = _number(figure, figures["mean"][name][figure], deviations.get(figure))
+    return told + (f"  ({'; '.join(notes)})" if notes else "")
 
 
 def _number(figure: str, value: float, deviation: float | None, *, unit: str = " %") -> str:

@@ -87,6 +87,7 @@ def write_task(directory: Path, *, train: int = 90, validation: int = 33, test: 
 
 def request(
     task: Path,
+    /,
     *,
     model: str | Path,
     parts: Sequence[str] = ("train", "validation", "test"),
@@ -120,3 +121,82 @@ def request(
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_lines(path: Path, some: Sequence[Mapping[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(each) + "\n" for each in some), encoding="utf-8")
+    return path
+
+
+def scored_rows(count: int, seed: int) -> list[dict[str, Any]]:
+    """Draw sentences whose number says how often colours are named, in a unit of its own."""
+    random = np.random.default_rng(seed)
+    drawn: list[dict[str, Any]] = []
+    for number in range(count):
+        colours = random.choice(LABELS, size=number % 4).tolist()
+        words = [*random.choice(WORDS, size=random.integers(3, 9)).tolist(), *colours]
+        drawn.append(
+            {"text": " ".join(random.permutation(words)), "score": 300 + 50 * (number % 4)}
+        )
+    return drawn
+
+
+def several_rows(count: int, seed: int) -> list[dict[str, Any]]:
+    """Draw sentences that name none, one or more colours, which are their labels."""
+    random = np.random.default_rng(seed)
+    drawn: list[dict[str, Any]] = []
+    for number in range(count):
+        colours = [colour for bit, colour in enumerate(LABELS) if number >> bit & 1]
+        words = [*random.choice(WORDS, size=random.integers(3, 9)).tolist(), *colours]
+        drawn.append({"text": " ".join(random.permutation(words)), "labels": colours})
+    return drawn
+
+
+def tagged_rows(count: int, seed: int) -> list[dict[str, Any]]:
+    """Draw sentences whose colours are entities, longer by each `sky` that follows."""
+    random = np.random.default_rng(seed)
+    drawn: list[dict[str, Any]] = []
+    for _ in range(count):
+        tokens = random.choice([*WORDS, *LABELS, *LABELS, "sky"], size=random.integers(5, 12))
+        tags: list[str] = []
+        for token in tokens.tolist():
+            inside = tags and tags[-1] != "O" and token == "sky"
+            tag = f"I-{tags[-1][2:]}" if inside else f"B-{token}" if token in LABELS else "O"
+            tags.append(tag)
+        drawn.append({"tokens": tokens.tolist(), "tags": tags})
+    return drawn
+
+
+def choice_rows(count: int, seed: int) -> list[dict[str, Any]]:
+    """Draw questions with two to four choices, of which only the right one names a colour."""
+    random = np.random.default_rng(seed)
+    drawn: list[dict[str, Any]] = []
+    for number in range(count):
+        choices = [random.choice(WORDS, size=3).tolist() for _ in range(2 + number % 3)]
+        right = int(random.integers(len(choices)))
+        choices[right].append(LABELS[number % 3])
+        question = " ".join(random.choice(WORDS, size=4))
+        drawn.append(
+            {"question": question, "choices": [" ".join(x) for x in choices], "label": right}
+        )
+    return drawn
+
+
+def squad(count: int, seed: int, *, words: int = 12, impossible: bool = False) -> dict[str, Any]:
+    """Draw SQuAD's JSON: the answer to every question is the one colour in the text, if any."""
+    random = np.random.default_rng(seed)
+    paragraphs: list[dict[str, Any]] = []
+    for number in range(count):
+        context = random.choice(WORDS, size=words).tolist()
+        answers: list[dict[str, Any]] = []
+        without = impossible and number % 3 == 0
+        if not without:
+            colour, place = LABELS[number % 3], int(random.integers(words))
+            context[place] = colour.capitalize()
+            start = len(" ".join(context[:place])) + (place > 0)
+            answers = [{"text": colour.capitalize(), "answer_start": start}]
+        asked = {"id": f"q{seed}-{number}", "question": "sat you on", "answers": answers}
+        if impossible:
+            asked["is_impossible"] = without
+        paragraphs.append({"context": " ".join(context), "qas": [asked]})
+    return {"version": "v2.0", "data": [{"title": "toys", "paragraphs": paragraphs}]}
