@@ -132,7 +132,7 @@ def _rows(
         first = int(shown.first[item])
         spans[row] += [
             (score, first + begin, first + end)
-            for score, begin, end in _best_spans(
+            for score, begin, end in best_spans(
                 scores[window][1:], shown.is_best[window][1:], rules
             )
         ]
@@ -150,7 +150,7 @@ def _rows(
     return rows
 
 
-def _best_spans(
+def best_spans(
     scores: Floats, is_best: np.ndarray[Any, Any], rules: Rules
 ) -> list[tuple[float, int, int]]:
     """Return a window's best stretches: scores (S, 2) → score, first token, last token."""
