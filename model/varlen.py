@@ -51,7 +51,11 @@ def supports(qkv: Tensor, *, num_heads: int) -> bool:
 
 
 def attend_varlen(qkv: Tensor, within: Borders, *, num_heads: int, causal: bool) -> Tensor:
-    """Mix values within each stretch: (T, 3 · H) → (T, H)."""
+    """Mix values within each stretch: (T, 3 · H) → (T, H).
+
+    The gradient is added up in a fixed order only where torch is told to use deterministic
+    algorithms strictly, not with `warn_only`.
+    """
     assert varlen_attn is not None
     query, key, value = qkv.view(len(qkv), 3, num_heads, -1).unbind(1)
     attended = varlen_attn(
