@@ -6,6 +6,7 @@ Alone, all of this does nothing and torch's distributed machinery isn't touched.
 from __future__ import annotations
 
 import datetime
+import secrets
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed import DistStoreError
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from ..errors import OthersGone
@@ -23,6 +25,7 @@ from .place import Place
 Told = TypeVar("Told")
 _JOINING = datetime.timedelta(minutes=30)
 _LEAVING = datetime.timedelta(seconds=20)
+_ANSWERING = datetime.timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -101,57 +104,73 @@ def together() -> Generator[None]:
 class Meeting:
     """Where the processes meet before they work: whether there is work is known to the first.
 
-    It alone looks at the output directory; the others wait for its word.
+    It alone looks at the output directory; the others wait for its word. The place they meet at
+    may be one where processes that were killed met before them: so a word counts when the one who
+    gave it answers.
     """
 
-    _WORD, _HEARD = "bertctl/word", "bertctl/heard"
+    _WORD = "bertctl/word"
 
     def __init__(self, place: Place) -> None:
         self._place = place
         with together():
-            self._store, _, _ = next(rendezvous("env://", timeout=_JOINING))
-        self._told = False
+            store, _, _ = next(rendezvous("env://", timeout=_JOINING))
+        self._store: Store = store
+        self._name = secrets.token_hex(8)
+        """Of the session, in the first process; of this process, in the others."""
+        self._is_over = False
 
     def call(self) -> None:
         """Let everybody come to work."""
-        self._tell("work")
+        with together():
+            self._say("work", within=_JOINING)
 
     def dismiss(self) -> None:
         """Let everybody go, if there was nothing to do; after `call` it does nothing."""
-        if self._told:
+        if self._is_over:
             return
-        self._tell("rest")
-        # The first process may be the one the others ask: it stays until they have heard.
         try:
-            self._store.wait([self._HEARD], _LEAVING)
+            self._say("rest", within=_LEAVING)
         except RuntimeError:
+            # Who hasn't come within that time finds that the others have ended.
             return
 
     def is_called(self) -> bool:
         """Wait for the first process's word: is there work?"""
         with together():
-            word = self._store.get(self._WORD).decode()
-            if word == "rest" and self._store.add(f"{self._HEARD} by", 1) == self._place.size - 1:
-                self._store.set(self._HEARD, "all")
-        return word == "work"
+            while True:
+                session, word = self._store.get(self._WORD).decode().split()
+                self._store.set(f"{session}/{self._place.rank}", self._name)
+                try:
+                    self._store.wait([f"{session}/{self._name}"], _ANSWERING)
+                except DistStoreError:
+                    continue
+                self._store.set(f"{session}/{self._name}/heard", "")
+                self._name = session
+                return word == "work"
 
     def join(self, device: torch.device) -> Team:
-        """Form the team that computes on such devices, when everybody has come."""
+        """Form the team that computes on such devices, of all who were called."""
         if device.type == "cuda":
             torch.cuda.set_device(device)
         with together():
             dist.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
-                store=PrefixStore("bertctl/team", self._store),
+                store=PrefixStore(self._name, self._store),
                 rank=self._place.rank,
                 world_size=self._place.size,
             )
         return Team(self._place, device)
 
-    def _tell(self, word: str) -> None:
-        self._told = True
-        with together():
-            self._store.set(self._WORD, word)
+    def _say(self, word: str, *, within: datetime.timedelta) -> None:
+        """Give the word, and stay until everybody has it: this process may be whom they ask."""
+        self._is_over = True
+        self._store.set(self._WORD, f"{self._name} {word}")
+        for rank in range(1, self._place.size):
+            self._store.wait([f"{self._name}/{rank}"], within)
+            name = self._store.get(f"{self._name}/{rank}").decode()
+            self._store.set(f"{self._name}/{name}", "")
+            self._store.wait([f"{self._name}/{name}/heard"], within)
 
 
 def leave() -> None:
