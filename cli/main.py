@@ -30,6 +30,7 @@ TOOLS = {
     "status": "Show which outputs there are, and how each stands.",
     "inspect": "Show a corpus, a vocabulary or shards as readable text.",
     "verify": "Prove from its files that a directory is what it says.",
+    "predict": "Ask a model of texts: words for [MASK], labels, vectors.",
 }
 COMMANDS = {**STAGES, **TOOLS}
 _WITHOUT_ALGEBRA = {"vocab", "shard", *TOOLS}

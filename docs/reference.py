@@ -9,6 +9,7 @@ from bertctl.cli.main import COMMANDS
 from bertctl.pipeline.corpus.settings import CorpusSettings, SentenceSettings
 from bertctl.pipeline.finetune.settings import FinetuneHow, FinetuneSettings
 from bertctl.pipeline.inspect.settings import InspectHow
+from bertctl.pipeline.predict.settings import PredictHow
 from bertctl.pipeline.pretrain.settings import (
     ArchitectureSettings,
     PretrainHow,
@@ -30,6 +31,7 @@ KINDS["finetune"] = [FinetuneSettings, NumericsSettings, FinetuneHow]
 KINDS["inspect"] = [InspectHow, CorpusSettings, SentenceSettings]
 KINDS["verify"] = []
 KINDS["status"] = []
+KINDS["predict"] = [PredictHow, NumericsSettings]
 HEAD = """# Settings
 
 Written by `docs/reference.py` from the code; `make docs` writes it again. *What* is part of the

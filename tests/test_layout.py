@@ -66,7 +66,15 @@ def test_only_the_command_line_talks(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--help", "vocab --help", "pretrain --help", "finetune", "inspect -h", "verify -h"],
+    [
+        "--help",
+        "vocab --help",
+        "pretrain --help",
+        "finetune",
+        "inspect -h",
+        "verify -h",
+        "predict -h",
+    ],
 )
 def test_help_and_usage_errors_import_nothing_heavy(arguments: str) -> None:
     _run_and_refuse_heavy_imports(arguments.split())

@@ -1,0 +1,166 @@
+"""`bertctl predict`: texts read, answers shown, or written to a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..pipeline.errors import BadInput
+from ..pipeline.predict.settings import PredictHow
+from ..pipeline.training.settings import NumericsSettings
+from .console import Console
+from .options import Here, collect, looking_options, settings_options
+
+if TYPE_CHECKING:
+    from ..pipeline.predict.opening import Opened
+    from ..pipeline.predict.request import PredictRequest, Source
+    from ..pipeline.predict.rows import Row
+
+_SHOWN_CHARACTERS = 100
+
+
+@click.command(
+    "predict",
+    epilog='Example: bertctl predict --model run/ "the capital of [MASK] is"\n\n'
+    'Example: bertctl predict --model run/ "He went out." --text-pair "It rained."\n\n'
+    "Example: bertctl predict --model classifier/ new.csv --output labels.jsonl\n\n"
+    "Example: bertctl predict --model run/ texts.txt --output vectors.parquet",
+)
+@click.option(
+    "--model",
+    type=Here(),
+    required=True,
+    metavar="DIR",
+    help="A pretrain or finetune run, a checkpoint, or any Hugging Face BERT directory.",
+)
+@click.argument("source", required=False, metavar="[INPUT]")
+@click.option(
+    "-o",
+    "--output",
+    type=Here(),
+    metavar="FILE",
+    help="Write to a .jsonl file, or vectors to a .parquet file, in place of showing.",
+)
+@click.option("--force", is_flag=True, help="Replace --output if it is there.")
+@settings_options(PredictHow, NumericsSettings)
+@looking_options
+def command(
+    model: Path, source: str | None, output: Path | None, force: bool, **values: Any
+) -> None:
+    """Ask a model of texts, and get an answer for each in their order.
+
+    INPUT is a file (.txt line by line, .csv, .tsv, .jsonl, also compressed, or .parquet), a text
+    itself, or - for standard input, which is read too where INPUT is left out in a pipe.
+
+    A pretrained model fills [MASK] or tells whether --text-pair follows; a fine-tuned one does what
+    it was fitted to; any gives vectors. --json prints one object a row.
+    """
+    # What asks a model takes its time to import: help and usage errors don't need it.
+    from ..pipeline.predict.opening import open_model
+    from ..pipeline.predict.request import PredictRequest
+    from ..pipeline.predict.writing import check_output, is_for_vectors
+
+    console = Console.of(values)
+    request = PredictRequest(
+        model, _source(source), collect(PredictHow, values), collect(NumericsSettings, values)
+    )
+    if request.how.text_pair is not None and not isinstance(request.source, str):
+        raise BadInput(
+            "--text-pair goes with a text that is given as INPUT.",
+            hint="In a file the second text is a column: --text-pair-column.",
+        )
+    opened = open_model(request, wants_vectors=is_for_vectors(output))
+    if output is not None:
+        check_output(output, opened.task, force=force)
+    elif opened.task == "embeddings" and not console.as_json:
+        raise BadInput(
+            "Vectors are not for reading; expected --output FILE.",
+            hint="--output vectors.parquet, or vectors.jsonl; --json prints a line a row.",
+        )
+    console.detail(f"{opened.task}, up to {opened.max_seq_length} tokens")
+    _run(request, opened, output, console, values)
+
+
+def _run(
+    request: PredictRequest,
+    opened: Opened,
+    output: Path | None,
+    console: Console,
+    values: Mapping[str, Any],
+) -> None:
+    from ..pipeline.predict.rows import read_rows
+    from ..pipeline.predict.run import predict
+    from ..pipeline.predict.writing import as_line, writing
+
+    rows = read_rows(
+        request.source,
+        opened.columns,
+        input_format=request.how.input_format,
+        text_pair=request.how.text_pair,
+    )
+    answers = predict(opened, request, rows, reporter=console)
+    if output is not None:
+        hidden_size = opened.start.config.hidden_size
+        count = 0
+        with (
+            writing(output, hidden_size=hidden_size) as put,
+            console.phase("predict", total=None, unit="rows") as progress,
+        ):
+            for row, answer in answers:
+                put(row, answer)
+                progress.advance(1)
+                count += 1
+        if not values["quiet"]:
+            console.table(str(output), [("rows", f"{count:,}"), ("task", opened.task)])
+        return
+    for row, answer in answers:
+        if console.as_json:
+            click.echo(as_line(row, answer))
+        else:
+            for line in _lines(row, answer):
+                click.echo(line)
+
+
+def _source(named: str | None) -> Source:
+    """Tell a file from a text: what looks like a file's name is one."""
+    if named == "-" or (named is None and not sys.stdin.isatty()):
+        return sys.stdin.buffer
+    if named is None:
+        raise click.UsageError("There is no INPUT: give a text, a file, or - for standard input.")
+    from ..pipeline.corpus.formats import format_of
+
+    path = Path(named)
+    if path.is_dir():
+        raise BadInput(f"{named} is a directory; expected a file, a text, or -.")
+    if path.is_file():
+        return path
+    if format_of(named) is not None and not any(each.isspace() for each in named):
+        raise BadInput(f"{named}: there is no such file.", hint="A text may hold spaces.")
+    return named
+
+
+def _lines(row: Row, answer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield an answer for a person: what is likeliest, then the text it is about."""
+    texts = [row.text] if row.text_pair is None else [row.text, row.text_pair]
+    shown = " | ".join(
+        each if len(each) <= _SHOWN_CHARACTERS else each[:_SHOWN_CHARACTERS] + "…" for each in texts
+    )
+    if "masks" in answer:
+        yield shown
+        for number, tokens in enumerate(answer["masks"], start=1):
+            if len(answer["masks"]) > 1:
+                yield f"  [MASK] {number}"
+            for each in tokens:
+                yield f"  {each['probability']:6.1%}  {each['token']}"
+        return
+    prediction = answer["prediction"]
+    if isinstance(prediction, str):
+        yield f"{answer['probabilities'][prediction]:6.1%}  {prediction}\t{shown}"
+    elif isinstance(prediction, list):
+        yield f"{', '.join(prediction) or '(none)'}\t{shown}"
+    else:
+        yield f"{prediction:g}\t{shown}"

@@ -1,0 +1,1 @@
+"""`bertctl predict`: a model and texts turned into what the model says of each."""

@@ -1,0 +1,450 @@
+import gzip
+import io
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+import safetensors.torch
+import torch
+import transformers
+from torch import nn
+
+from bertctl.model.config import BertConfig
+from bertctl.model.finetuning import BertForSequenceClassification, BertForTokenClassification
+from bertctl.model.pretraining import BertForPreTraining
+from bertctl.model.weights import initialise
+from bertctl.pipeline.errors import BadInput, OutputRefused
+from bertctl.pipeline.predict.opening import open_model
+from bertctl.pipeline.predict.predictors import Answer
+from bertctl.pipeline.predict.request import PredictRequest, Source
+from bertctl.pipeline.predict.rows import Columns, Row, read_rows
+from bertctl.pipeline.predict.run import predict
+from bertctl.pipeline.predict.settings import PredictHow
+from bertctl.pipeline.predict.writing import as_line, check_output, writing
+from bertctl.pipeline.stage.files import FileRecord, write_json
+from bertctl.pipeline.stage.manifest import Manifest
+from bertctl.pipeline.stage.recipe import Recipe
+from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.training.settings import NumericsSettings
+from bertctl.pipeline.wordpiece.files import write_tokenizer_files
+from bertctl.pipeline.wordpiece.vocabulary import SPECIAL_TOKENS, Normalization, Vocabulary
+
+from .corpora import WORDS
+
+VOCABULARY = Vocabulary((*SPECIAL_TOKENS, *WORDS, *"abcdefgh", "##s", ".", "[", "]"))
+CONFIG = BertConfig(
+    vocab_size=len(VOCABULARY),
+    hidden_size=24,
+    num_hidden_layers=2,
+    num_attention_heads=3,
+    intermediate_size=40,
+    max_position_embeddings=30,
+    initializer_range=0.3,
+)
+TEXTS = [
+    "the river [MASK]",
+    "stone bridge morning [MASK] winter [MASK] teacher",
+    "[MASK]",
+    "letter garden window winter teacher market silver engine harbour village [MASK] story.",
+]
+
+
+class Heard(Silent):
+    """A reporter that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+
+def write(directory: Path, model: nn.Module, architecture: str, **config: Any) -> Path:
+    """Write a model with drawn weights as anybody's."""
+    initialise(model, CONFIG, seed=7)
+    directory.mkdir(parents=True)
+    content = {"architectures": [architecture], **CONFIG.to_dict(), **config}
+    (directory / "config.json").write_text(json.dumps(content))
+    safetensors.torch.save_file(
+        model.state_dict(), directory / "model.safetensors", {"format": "pt"}
+    )
+    write_tokenizer_files(VOCABULARY, Normalization(), directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("encoder") / "model"
+    return write(place, BertForPreTraining(CONFIG), "BertForPreTraining")
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_classifier(tmp_path_factory.mktemp("classifier") / "model")
+
+
+def write_classifier(
+    place: Path, labels: Sequence[str] = ("no", "so", "yes"), **config: Any
+) -> Path:
+    model = BertForSequenceClassification(CONFIG, num_labels=len(labels))
+    names = {str(id): name for id, name in enumerate(labels)}
+    return write(place, model, "BertForSequenceClassification", id2label=names, **config)
+
+
+def ask(
+    model: Path,
+    source: Source | Sequence[Row],
+    *,
+    wants_vectors: bool = False,
+    micro_batch_size: int = 3,
+    reporter: Silent | None = None,
+    **how: Any,
+) -> list[Answer]:
+    is_rows = isinstance(source, list)
+    request = PredictRequest(
+        model,
+        "" if is_rows else source,
+        PredictHow(**how),
+        NumericsSettings(
+            device="cpu", precision="float32", threads=1, micro_batch_size=micro_batch_size
+        ),
+    )
+    opened = open_model(request, wants_vectors=wants_vectors)
+    rows: Any = source
+    if not is_rows:
+        rows = read_rows(
+            request.source, opened.columns, input_format="auto", text_pair=request.how.text_pair
+        )
+    answered = list(predict(opened, request, rows, reporter=reporter or Silent()))
+    if is_rows:
+        assert [row for row, _ in answered] == source
+    return [answer for _, answer in answered]
+
+
+def rows_of(*texts: str) -> list[Row]:
+    return [Row(number, text) for number, text in enumerate(texts, start=1)]
+
+
+def pairs_of(*pairs: tuple[str, str]) -> list[Row]:
+    return [Row(number, *pair) for number, pair in enumerate(pairs, start=1)]
+
+
+def tokens_of(*texts: str, **others: Any) -> Any:
+    vocabulary = {token: id for id, token in enumerate(VOCABULARY.tokens)}
+    tokenizer = transformers.BertTokenizerFast(vocab=vocabulary)
+    return tokenizer(*texts, return_tensors="pt", truncation=True, max_length=30, **others)
+
+
+@torch.no_grad()
+def test_words_for_masks_are_those_of_transformers(encoder: Path) -> None:
+    oracle = transformers.BertForPreTraining.from_pretrained(encoder).eval()
+    answers = ask(encoder, rows_of(*TEXTS), top_k=4)
+    for text, answer in zip(TEXTS, answers, strict=True):
+        inputs = tokens_of(text)
+        places = (inputs["input_ids"][0] == VOCABULARY.mask_id).nonzero().flatten()
+        probabilities = oracle(**inputs).prediction_logits[0, places].softmax(dim=1)
+        best = probabilities.topk(4, dim=1)
+        expected = [[VOCABULARY.tokens[id] for id in ids] for ids in best.indices.tolist()]
+        assert [[each["token"] for each in one] for one in answer["masks"]] == expected
+        found = [[each["probability"] for each in one] for one in answer["masks"]]
+        assert np.allclose(found, best.values, atol=1e-5)
+
+
+@torch.no_grad()
+def test_next_sentence_is_that_of_transformers(encoder: Path) -> None:
+    oracle = transformers.BertForPreTraining.from_pretrained(encoder).eval()
+    pairs = [("river stone", "bridge"), ("a", "morning letter garden"), ("b c", "d e f")]
+    answers = ask(encoder, pairs_of(*pairs), task="next-sentence")
+    for pair, answer in zip(pairs, answers, strict=True):
+        scores = oracle(**tokens_of(*pair)).seq_relationship_logits[0].softmax(dim=0)
+        assert np.allclose(list(answer["probabilities"].values()), scores, atol=1e-5)
+        assert list(answer["probabilities"]) == ["next", "random"]
+        assert answer["prediction"] == ["next", "random"][int(scores.argmax())]
+
+
+@torch.no_grad()
+def test_vectors_are_the_last_layer_s_of_transformers(encoder: Path, tmp_path: Path) -> None:
+    oracle = transformers.BertModel.from_pretrained(encoder).eval()
+    rows = rows_of(*TEXTS)
+    answers = ask(encoder, rows, wants_vectors=True)
+    file = tmp_path / "vectors.parquet"
+    with writing(file, hidden_size=24) as put:
+        for row, answer in zip(rows, answers, strict=True):
+            put(row, answer)
+    table = pq.read_table(file)
+    assert table.schema.field("cls").type == pa.list_(pa.float32(), 24)
+    assert table["row"].to_pylist() == [1, 2, 3, 4]
+    for text, cls, mean in zip(TEXTS, table["cls"], table["mean"], strict=True):
+        # Only fill-mask reads [MASK]; to any other question it is text.
+        hidden = oracle(**tokens_of(text.replace("[MASK]", "[ MASK ]"))).last_hidden_state[0]
+        assert np.allclose(cls.as_py(), hidden[0], atol=1e-5)
+        assert np.allclose(mean.as_py(), hidden.mean(dim=0), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["single", "several", "number"])
+def test_labels_are_told_as_the_configuration_says(tmp_path: Path, kind: str) -> None:
+    problem = {
+        "single": "single_label_classification",
+        "several": "multi_label_classification",
+        "number": "regression",
+    }[kind]
+    labels = ("x",) if kind == "number" else ("no", "so", "yes")
+    model = write_classifier(tmp_path / "model", labels, problem_type=problem)
+    oracle = transformers.AutoModelForSequenceClassification.from_pretrained(model).eval()
+    texts = ["river stone", "bridge morning letter. garden", "a b c d e f g h"]
+    for text, answer in zip(texts, ask(model, rows_of(*texts)), strict=True):
+        scores = oracle(**tokens_of(text)).logits[0]
+        if kind == "number":
+            assert answer == {"prediction": pytest.approx(float(scores[0]), abs=1e-5)}
+            continue
+        expected = scores.softmax(dim=0) if kind == "single" else scores.sigmoid()
+        assert answer["probabilities"] == {
+            name: pytest.approx(float(each), abs=1e-5)
+            for name, each in zip(labels, expected, strict=True)
+        }
+        chosen = [name for name, each in zip(labels, expected, strict=True) if each > 0.5]
+        best = labels[int(expected.argmax())]
+        assert answer["prediction"] == (best if kind == "single" else chosen)
+
+
+def test_answers_come_in_the_rows_order_however_they_are_batched(encoder: Path) -> None:
+    random = np.random.default_rng(3)
+    texts = [
+        " ".join([*random.choice(WORDS, random.integers(0, 24)), "[MASK]"]) for _ in range(150)
+    ]
+    together = ask(encoder, rows_of(*texts), micro_batch_size=5)
+    for number in range(0, 150, 31):
+        (alone,) = ask(encoder, rows_of(texts[number]), micro_batch_size=1)
+        for one, other in zip(alone["masks"][0], together[number]["masks"][0], strict=True):
+            assert one["token"] == other["token"]
+            assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
+
+
+def test_rows_are_asked_for_block_by_block(encoder: Path) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Row]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Row(taken, "river [MASK]")
+
+    request = PredictRequest(encoder, "", PredictHow(top_k=1))
+    opened = open_model(request, wants_vectors=False)
+    answers = predict(opened, request, endless(), reporter=Silent())
+    assert [next(answers)[0].number for _ in range(3)] == [1, 2, 3]
+    assert taken < 3000
+
+
+@torch.no_grad()
+def test_text_that_is_too_long_is_cut_from_the_longer_of_two_and_that_is_said(
+    encoder: Path,
+) -> None:
+    oracle = transformers.BertForPreTraining.from_pretrained(encoder).eval()
+    pairs = [
+        (" ".join(WORDS[:30]), " ".join(WORDS[5:30])),
+        (" ".join(WORDS[:9]), " ".join(WORDS[5:40])),
+        ("river", "stone"),
+    ]
+    heard = Heard()
+    answers = ask(encoder, pairs_of(*pairs), task="next-sentence", reporter=heard)
+    for pair, answer in zip(pairs, answers, strict=True):
+        inputs = (
+            tokens_of(*pair)
+            if pair[0] != pairs[0][0]
+            else tokens_of(" ".join(WORDS[:14]), " ".join(WORDS[5:18]))
+        )
+        scores = oracle(**inputs).seq_relationship_logits[0].softmax(dim=0)
+        assert np.allclose(list(answer["probabilities"].values()), scores, atol=1e-5)
+    assert heard.said == [
+        "2 of 3 texts have more than 30 tokens (--max-seq-length): their ends are cut off."
+    ]
+
+
+def test_special_tokens_written_in_a_text_are_text(encoder: Path) -> None:
+    (one,) = ask(encoder, rows_of("river [SEP] stone"), task="embeddings")
+    (other,) = ask(encoder, rows_of("river [ SEP ] stone"), task="embeddings")
+    assert np.array_equal(one["mean"], other["mean"])
+
+
+def test_text_without_a_token_is_answered_and_told(encoder: Path) -> None:
+    heard = Heard()
+    answers = ask(encoder, rows_of("river", "", "\u200b"), task="embeddings", reporter=heard)
+    assert np.array_equal(answers[1]["cls"], answers[2]["cls"])
+    assert heard.said == ["2 of 3 texts come to no token at all."]
+
+
+def test_classifier_reads_what_it_was_fitted_to(classifier: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(classifier, run / "model")
+    what = {"text_column": "premise", "text_pair_column": "hypothesis", "max_seq_length": 11}
+    recipe = Recipe("finetune", 1, what)
+    write_json(run / "recipe.json", recipe.as_json())
+    with pytest.raises(BadInput, match="isn't finished"):
+        open_model(PredictRequest(run, ""), wants_vectors=False)
+    files = {f"model/{each.name}": FileRecord.of(each) for each in (run / "model").iterdir()}
+    Manifest(recipe, "0", files).write(run, aside=run / ".aside")
+    opened = open_model(PredictRequest(run, ""), wants_vectors=False)
+    assert (opened.task, opened.max_seq_length) == ("sequence-classification", 11)
+    assert opened.columns == Columns("premise", "hypothesis")
+    told = PredictRequest(run, "", PredictHow(text_column="x", max_seq_length=9))
+    opened = open_model(told, wants_vectors=False)
+    assert (opened.columns, opened.max_seq_length) == (Columns("x", None), 9)
+    (run / "model" / "model.safetensors").write_bytes(b"?")
+    with pytest.raises(BadInput, match="damaged"):
+        open_model(PredictRequest(run, ""), wants_vectors=False)
+
+
+def test_question_a_model_has_no_head_for_is_refused(
+    encoder: Path, classifier: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match="no head for masked tokens"):
+        ask(classifier, rows_of("a [MASK]"), task="fill-mask")
+    with pytest.raises(BadInput, match="no head for next sentence"):
+        ask(classifier, pairs_of(("a", "b")), task="next-sentence")
+    with pytest.raises(BadInput, match="wasn't fitted to sequence-classification"):
+        ask(encoder, rows_of("a"), task="sequence-classification")
+    tagger = write(
+        tmp_path / "tagger",
+        BertForTokenClassification(CONFIG, num_labels=2),
+        "BertForTokenClassification",
+    )
+    with pytest.raises(BadInput, match="a model for token-classification, which"):
+        ask(tagger, rows_of("a"))
+    assert len(ask(tagger, rows_of("a"), task="embeddings")) == 1
+
+
+def test_model_that_reads_from_left_to_right_fills_no_mask(tmp_path: Path) -> None:
+    causal = replace(CONFIG, is_decoder=True)
+    model = BertForPreTraining(causal, objective="causal")
+    place = write(tmp_path / "model", model, "BertLMHeadModel", is_decoder=True)
+    with pytest.raises(BadInput, match="from left to right"):
+        ask(place, rows_of("a [MASK]"))
+
+
+def test_row_that_can_not_be_answered_is_named(encoder: Path) -> None:
+    rows = [Row(1, "a [MASK]", None, "x.txt, line 1"), Row(2, "none", None, "x.txt, line 2")]
+    with pytest.raises(BadInput, match=r"x\.txt, line 2: there is no \[MASK\]"):
+        ask(encoder, rows)
+    with pytest.raises(BadInput, match=r"x\.txt, line 1: only one text"):
+        ask(encoder, rows, task="next-sentence")
+
+
+LINES = ["first", "second, with [a] comma", "", '"quoted" last']
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_lines_of_text_are_rows_blank_ones_too(tmp_path: Path, end: str, mark: str) -> None:
+    file = tmp_path / "x.txt.gz"
+    file.write_bytes(gzip.compress((mark + end.join(LINES)).encode()))
+    rows = list(read_rows(file, Columns(), input_format="auto", text_pair=None))
+    assert [row.text for row in rows] == LINES
+    assert [row.number for row in rows] == [1, 2, 3, 4]
+    assert rows[2].place == f"{file}, line 3"
+
+
+def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
+    texts = ["plain", 'a "quoted" one', "with, commas", "日本語 line"]
+    pairs = ["b", "c", "d", "e"]
+    records = [{"id": 1, "text": a, "other": b} for a, b in zip(texts, pairs, strict=True)]
+    table = pa.Table.from_pylist(records)
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=3)
+    pyarrow.feather.write_feather(table, tmp_path / "x.arrow", compression="uncompressed")
+    lines = [json.dumps(each, ensure_ascii=False) for each in records]
+    (tmp_path / "x.jsonl").write_text("\n\n".join(lines))
+    quoted = ['1,"' + a.replace('"', '""') + f'",{b}' for a, b in zip(texts, pairs, strict=True)]
+    (tmp_path / "x.csv").write_text("\n".join(["id,text,other", *quoted]))
+    tabbed = [f"1\t{a}\t{b}" for a, b in zip(texts, pairs, strict=True)]
+    (tmp_path / "x.tsv").write_text("\n".join(["id\ttext\tother", *tabbed]))
+    for kind in ("parquet", "arrow", "jsonl", "csv", "tsv"):
+        columns = Columns("text", "other")
+        rows = list(read_rows(tmp_path / f"x.{kind}", columns, input_format="auto", text_pair=None))
+        assert [(row.number, row.text, row.text_pair) for row in rows] == [
+            (number, *pair) for number, pair in enumerate(zip(texts, pairs, strict=True), start=1)
+        ], kind
+
+
+def test_quoted_field_of_a_csv_file_may_hold_lines(tmp_path: Path) -> None:
+    stream = io.BytesIO(b'text,label\n"one\ntwo",x\nthree,y\n')
+    rows = list(read_rows(stream, Columns(), input_format="csv", text_pair=None))
+    assert [row.text for row in rows] == ["one\ntwo", "three"]
+    assert rows[1].place == "standard input, line 4"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("x.csv", b"a,b\n1,2\n", "isn't clear which column is the text; it has 'a', 'b'"),
+        ("x.csv", b"text,b\n1,2\n3\n", "line 3: 1 instead of 2 fields"),
+        ("x.csv", b'text,b\n"1,2\n', "line 2: unexpected end of data"),
+        ("x.jsonl", b'{"text": "a"}\n{"text"\n', "line 2: not JSON"),
+        ("x.jsonl", b'{"text": "a"}\n[1]\n', "line 2: JSON, but no object"),
+        ("x.jsonl", b'{"text": "a"}\n{"text": 3}\n', "line 2: 3 in the column 'text'"),
+        ("x.jsonl", b'{"text": "a"}\n{"b": "c"}\n', "line 2: no text in the column 'text'"),
+        ("x.txt", b"fine\n\xff\n", "line 2: invalid UTF-8 .0xff"),
+        ("x.txt.gz", b"\x1f\x8b12345678901234567890", "the archive is"),
+        ("x.parquet", b"PAR1", "can't be read"),
+        ("x.doc", b"", "has a suffix that is not read"),
+    ],
+)
+def test_bad_input_is_named_with_its_place(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match=said):
+        list(read_rows(tmp_path / name, Columns(), input_format="auto", text_pair=None))
+
+
+def test_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("a\tb\n1\t2\n")
+    with pytest.raises(BadInput, match=r"has no column 'c'; it has 'a', 'b'"):
+        list(read_rows(tmp_path / "x.tsv", Columns("a", "c"), input_format="auto", text_pair=None))
+
+
+def test_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "out.jsonl"
+
+    def write_some(*, fail: bool) -> None:
+        with writing(file, hidden_size=3) as put:
+            put(Row(1, "a"), {"prediction": "x"})
+            if fail:
+                raise BadInput("row 2 is bad")
+
+    with pytest.raises(BadInput):
+        write_some(fail=True)
+    assert list(tmp_path.iterdir()) == []
+    write_some(fail=False)
+    assert file.read_text() == '{"row": 1, "prediction": "x"}\n'
+    assert [each.name for each in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_vectors_in_json_are_the_numbers_they_are() -> None:
+    vector = np.random.default_rng(1).normal(size=9).astype(np.float32)
+    line = json.loads(as_line(Row(4, "a"), {"cls": vector, "mean": vector}))
+    assert line["row"] == 4
+    assert np.allclose(np.array(line["cls"], np.float32), vector, rtol=3e-7, atol=0)
+
+
+def test_output_that_can_not_be_is_refused_before_there_is_work(tmp_path: Path) -> None:
+    for name, said in (("x.csv", r"ends in \.jsonl"), ("x.parquet", "gives no vectors")):
+        with pytest.raises(BadInput, match=said):
+            check_output(tmp_path / name, "fill-mask", force=False)
+    with pytest.raises(BadInput, match="in no directory"):
+        check_output(tmp_path / "none" / "x.jsonl", "fill-mask", force=False)
+    (tmp_path / "x.jsonl").write_text("mine")
+    with pytest.raises(OutputRefused, match="is there already"):
+        check_output(tmp_path / "x.jsonl", "fill-mask", force=False)
+    check_output(tmp_path / "x.jsonl", "fill-mask", force=True)
