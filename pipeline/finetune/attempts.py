@@ -74,7 +74,7 @@ def final_runs(cell: Attempt, last_epoch: int) -> list[Attempt]:
     """Return the runs over all training rows that follow upon folds: one for each seed."""
     settings = cell.settings
     return [
-        replace(cell, seed=settings.seed + number, last_epoch=last_epoch)
+        replace(cell, seed=settings.seed + number, fold=None, last_epoch=last_epoch)
         for number in range(settings.seeds)
     ]
 
