@@ -18,7 +18,7 @@ from ..pipeline.pretrain.settings import (
     ArchitectureSettings,
     PretrainHow,
     PretrainSettings,
-    ProcessSettings,
+    ProcessNumerics,
     TimeHow,
     seconds_of,
 )
@@ -30,6 +30,13 @@ from ..pipeline.training.settings import NumericsSettings
 from .console import Console
 from .options import Here, collect, common_options, settings_options
 from .signals import stop_on_signals
+
+_MEASURED = (
+    ("held-out MLM loss", "mlm_loss", ".3f", "knowing word counts only"),
+    ("held-out MLM accuracy", "mlm_accuracy", ".1%", "knowing word counts only"),
+    ("held-out NSP loss", "nsp_loss", ".3f", "tossing a coin"),
+    ("held-out NSP accuracy", "nsp_accuracy", ".1%", "tossing a coin"),
+)
 
 
 @click.command(
@@ -50,7 +57,7 @@ from .signals import stop_on_signals
     metavar="DIR",
     help="A model to go on from: a run, a checkpoint or any Hugging Face BERT directory.",
 )
-@settings_options(PretrainSettings, NumericsSettings, ProcessSettings, PretrainHow, TimeHow)
+@settings_options(PretrainSettings, NumericsSettings, ProcessNumerics, PretrainHow, TimeHow)
 @common_options
 def command(
     shards: tuple[Path, ...],
@@ -80,7 +87,7 @@ def command(
         architecture=collect(ArchitectureSettings, values),
         training=collect(PretrainSettings, values),
         numerics=collect(NumericsSettings, values),
-        processes=collect(ProcessSettings, values),
+        processes=collect(ProcessNumerics, values),
         how=collect(PretrainHow, values),
         place=Place.of_environment(os.environ),
     )
@@ -124,25 +131,11 @@ def _rows(done: Completion) -> list[tuple[str, str]]:
         ("parameters", f"{figures['parameters']:,}"),
         ("steps", f"{figures['steps']:,} ({figures['epochs']:.1f} epochs)"),
     ]
-    if figures["validation"]:
-        measured, baseline = figures["validation"], figures["baseline"]
-        rows += [
-            (
-                label,
-                f"{measured[name]:{style}}  (knowing word counts only: {baseline[name]:{style}})",
-            )
-            for label, name, style in (
-                ("held-out MLM loss", "mlm_loss", ".3f"),
-                ("held-out MLM accuracy", "mlm_accuracy", ".1%"),
-            )
-        ]
-        rows += [
-            (label, f"{measured[name]:{style}}  (tossing a coin: {baseline[name]:{style}})")
-            for label, name, style in (
-                ("held-out NSP loss", "nsp_loss", ".3f"),
-                ("held-out NSP accuracy", "nsp_accuracy", ".1%"),
-            )
-        ]
+    measured, baseline = figures["validation"], figures["baseline"]
+    for label, name, style, mark in _MEASURED:
+        if measured and name in measured:
+            beaten = f"{mark}: {baseline[name]:{style}}"
+            rows.append((label, f"{measured[name]:{style}}  ({beaten})"))
     return rows
 
 

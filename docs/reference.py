@@ -14,6 +14,7 @@ from bertctl.pipeline.pretrain.settings import (
     ArchitectureSettings,
     PretrainHow,
     PretrainSettings,
+    ProcessNumerics,
     TimeHow,
 )
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
@@ -25,7 +26,8 @@ PAGE = Path(__file__).with_name("reference.md")
 KINDS = {"vocab": [VocabSettings, CorpusSettings, VocabHow]}
 KINDS["shard"] = [CorpusSettings, SentenceSettings, InstanceSettings, ShardHow]
 KINDS["pretrain"] = [
-    *(ArchitectureSettings, PretrainSettings, NumericsSettings, PretrainHow, TimeHow),
+    *(ArchitectureSettings, PretrainSettings, NumericsSettings, ProcessNumerics),
+    *(PretrainHow, TimeHow),
 ]
 KINDS["finetune"] = [FinetuneSettings, NumericsSettings, FinetuneHow]
 KINDS["inspect"] = [InspectHow, CorpusSettings, SentenceSettings]
@@ -43,7 +45,7 @@ on. *How* changes no byte.
 def kind_of(group: type) -> str:
     """Return what the name of a settings dataclass says of its fields."""
     name = group.__name__
-    return "how" if name.endswith("How") else "numerics" if name.startswith("Num") else "what"
+    return "how" if name.endswith("How") else "numerics" if "Numerics" in name else "what"
 
 
 def values_of(setting: Setting) -> str:

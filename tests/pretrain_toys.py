@@ -62,11 +62,15 @@ def write_shards(directory: Path) -> Path:
     return directory / "out"
 
 
-def run(shards: Path, output: Path, **changes: Any) -> Completion:
+def run(shards: Path | tuple[Path, ...], output: Path, **changes: Any) -> Completion:
     reporter = changes.pop("reporter", Silent())
     force = changes.pop("force", False)
     request = PretrainRequest(
-        shards=(shards,), architecture=SMALL, training=TRAINING, numerics=NUMERICS, how=HOW
+        shards=shards if isinstance(shards, tuple) else (shards,),
+        architecture=SMALL,
+        training=TRAINING,
+        numerics=NUMERICS,
+        how=HOW,
     )
     done = pretrain(replace(request, **changes), output, reporter=reporter, force=force)
     assert done is not None

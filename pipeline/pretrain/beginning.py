@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...model.compiling import compile_layers
 from ...model.config import BertConfig
 from ...model.optimiser import adamw, lamb
 from ...model.pretraining import BertForPreTraining
@@ -28,6 +29,8 @@ def empty_state(plan: Plan, machine: Machine) -> TrainingState:
     model = BertForPreTraining(
         plan.config, precision=machine.precision, objective=plan.objective
     ).to(machine.device)
+    if machine.compiled:
+        compile_layers(model)
     settings = plan.request.training
     optimizer = _OPTIMIZERS[settings.optimizer](
         model, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
@@ -53,9 +56,6 @@ def begin(site: Site, plan: Plan, machine: Machine) -> TrainingState:
     else:
         checkpoint.restore(state.model, state.optimizer)
         state.step, state.progress = checkpoint.step, dict(checkpoint.progress)
-        if changes := machine.changes_since(state.progress.get("machine", {})):
-            site.reporter.notice(changes)
-    state.progress["machine"] = machine.as_json()
     state.progress["steps"] = plan.total_steps
     return state
 

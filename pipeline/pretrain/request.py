@@ -9,7 +9,7 @@ from typing import Any
 
 from ..training.place import Place
 from ..training.settings import NumericsSettings
-from .settings import ArchitectureSettings, PretrainHow, PretrainSettings, ProcessSettings
+from .settings import ArchitectureSettings, PretrainHow, PretrainSettings, ProcessNumerics
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PretrainRequest:
     architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)
     training: PretrainSettings = field(default_factory=PretrainSettings)
     numerics: NumericsSettings = field(default_factory=NumericsSettings)
-    processes: ProcessSettings = field(default_factory=ProcessSettings)
+    processes: ProcessNumerics = field(default_factory=ProcessNumerics)
     how: PretrainHow = field(default_factory=PretrainHow)
     should_stop: Callable[[], bool] = lambda: False
     place: Place = field(default_factory=Place)

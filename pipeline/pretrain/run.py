@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from ..training.saving import Saver, saving
 from ..training.sharing import share_state
 from ..training.team import Meeting, Team
 from .beginning import begin, empty_state
+from .fitting import fitted
 from .growing import departs_after
 from .plan import Plan
 from .training import Training, lay_out
@@ -50,6 +52,10 @@ def run(site: Site, plan: Plan, meeting: Meeting | None) -> Finished:
         meeting.call()
         team = meeting.join(machine.device)
     share_state(state, team)
+    machine = fitted(machine, plan, state, team)
+    if changes := machine.changes_since(state.progress.get("machine", machine.as_json())):
+        site.reporter.notice(changes)
+    state.progress["machine"] = machine.as_json()
     training = lay_out(plan, machine, team, remembered=checked)
     _tell(site.reporter, training, state)
     watch = Watch(
@@ -81,6 +87,7 @@ def follow(plan: Plan, meeting: Meeting) -> None:
     team = meeting.join(machine.device)
     state = empty_state(plan, machine)
     share_state(state, team)
+    machine = fitted(machine, plan, state, team)
     training = lay_out(plan, machine, team, remembered=None)
     _peak(machine, team)
     hooks = Hooks(
@@ -103,7 +110,9 @@ def follow(plan: Plan, meeting: Meeting) -> None:
 
 
 def _machine(plan: Plan) -> Machine:
-    return set_up(plan.request.numerics, longest=plan.longest, place=plan.request.place)
+    request = plan.request
+    machine = set_up(request.numerics, longest=plan.longest, place=request.place)
+    return replace(machine, compiled=request.processes.compile)
 
 
 def _peak(machine: Machine, team: Team) -> float:

@@ -76,7 +76,7 @@ class PretrainSettings:
 
 
 @dataclass(frozen=True)
-class ProcessSettings:
+class ProcessNumerics:
     """*Numerics*: recorded, free to change on resume; the stream of instances stays the same."""
 
     nproc_per_node: int | Literal["auto"] = setting(

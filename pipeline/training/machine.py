@@ -34,6 +34,7 @@ class Machine:
     tokens_at_once: int | None = None
     """What that number was made from; None where it was given."""
     processes: int = 1
+    compiled: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return what is recorded beside a run's weights."""
@@ -43,6 +44,7 @@ class Machine:
             "threads": self.threads,
             "micro_batch_size": self.micro_batch_size,
             "processes": self.processes,
+            "compiled": self.compiled,
             "torch": torch.__version__,
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ...model.config import BertConfig
 from ...model.weights import canonical_state_dict
 from ..errors import BadInput
 from ..stage.files import FileRecord, publish
-from .model_layout import CONFIG, MODEL, MODEL_FILES, TOKENIZER_FILES, WEIGHTS
+from .model_layout import CONFIG, MODEL, MODEL_FILES, TOKENIZER_FILES, WEIGHTS, weights_name
 from .writing import naming, write_tensors
 
 
@@ -92,7 +93,8 @@ def read_model(directory: Path) -> ModelFiles:
     Raises:
         BadInput: a file is missing or damaged, or a weight is no number.
     """
-    for name in (CONFIG, WEIGHTS):
+    file = weights_name(directory)
+    for name in (CONFIG, file):
         if not (directory / name).is_file():
             raise BadInput(
                 f"{directory} has no {name}; expected a model directory in Hugging Face's layout.",
@@ -100,8 +102,8 @@ def read_model(directory: Path) -> ModelFiles:
             )
     try:
         config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
-        weights = canonical_state_dict(safetensors.torch.load_file(directory / WEIGHTS))
-    except (ValueError, safetensors.SafetensorError) as error:
+        weights = canonical_state_dict(_read_weights(directory / file))
+    except (ValueError, safetensors.SafetensorError, *_NOT_A_STATE_DICT) as error:
         raise BadInput(
             f"{directory} can't be read as a model: {error}.", hint="Is the copy complete?"
         ) from error
@@ -109,12 +111,28 @@ def read_model(directory: Path) -> ModelFiles:
         if not torch.isfinite(each).all():
             count = int((~torch.isfinite(each)).sum())
             raise BadInput(
-                f"{directory / WEIGHTS}: {name} holds {count:,} values that are NaN or infinite; "
+                f"{directory / file}: {name} holds {count:,} values that are NaN or infinite; "
                 "expected numbers.",
                 hint="Its training failed or the file is damaged: start from an earlier checkpoint "
                 "of it, or from another model.",
             )
     return ModelFiles(directory, config, weights)
+
+
+_NOT_A_STATE_DICT = (pickle.UnpicklingError, RuntimeError, EOFError)
+"""What torch says of a file that is cut off, or that would run code of its own."""
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if path.name == WEIGHTS:
+        return safetensors.torch.load_file(path)
+    # Nothing but tensors is unpickled: a file can't run anything.
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict) or not all(
+        isinstance(each, Tensor) for each in content.values()
+    ):
+        raise ValueError(f"{path.name} holds something else than tensors by name")
+    return dict(content)
 
 
 def load_weights(
@@ -142,7 +160,7 @@ def load_weights(
     for problem, names in (("lacks", missing), ("has another shape of", shapes), ("has", foreign)):
         if names:
             raise BadInput(
-                f"{files.directory / WEIGHTS} {problem} {names[0]} ({len(names)} such).",
+                f"{files.directory / weights_name(files.directory)} {problem} {names[0]} ({len(names)} such).",
                 hint="It isn't the BERT that its config.json describes.",
             )
     model.load_state_dict(

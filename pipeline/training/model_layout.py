@@ -7,6 +7,8 @@ from pathlib import Path
 MODEL = "model"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+OLD_WEIGHTS = "pytorch_model.bin"
+"""What models had before safetensors; read, never written."""
 TOKENIZER_FILES = (
     "vocab.txt",
     "tokenizer.json",
@@ -23,6 +25,12 @@ CHECKPOINT_FILES = (
     *(f"{_CHECKPOINT}/{MODEL}/{name}" for name in MODEL_FILES),
 )
 """What every checkpoint of a run holds, as patterns."""
+
+
+def weights_name(directory: Path) -> str:
+    """Return the name of the file that has, or should have, a model's weights."""
+    is_old = not (directory / WEIGHTS).is_file() and (directory / OLD_WEIGHTS).is_file()
+    return OLD_WEIGHTS if is_old else WEIGHTS
 
 
 def model_directory(path: Path) -> Path:

@@ -8,8 +8,8 @@ import torch
 
 from ...model.precision import Precision
 
-_SIZES = {"cpu": 1536, "cuda": 8192, "mps": 4096}
-_TIMES = 4
+_SIZES = {"cpu": 1024, "cuda": 8192, "mps": 4096}
+_TIMES = 3
 
 
 def measured_peak(device: torch.device, precision: Precision) -> float:

@@ -23,6 +23,7 @@ from .model_layout import (
     TOKENIZER_FILES,
     WEIGHTS,
     model_directory,
+    weights_name,
 )
 
 RANDOM = "random:"
@@ -140,7 +141,8 @@ def open_stored(path: Path, vocab: Path | None, *, flag: str) -> StartingPoint:
         )
     directory = model_directory(path)
     recorded = _recorded(path)
-    for name in (CONFIG, WEIGHTS):
+    weights = weights_name(directory)
+    for name in (CONFIG, weights):
         if not (directory / name).is_file():
             raise BadInput(
                 f"{directory} has no {name}; expected a model in Hugging Face's layout.",
@@ -163,7 +165,7 @@ def open_stored(path: Path, vocab: Path | None, *, flag: str) -> StartingPoint:
         content=content,
         files={
             name: recorded.get(name) or FileRecord.of(directory / name)
-            for name in (CONFIG, WEIGHTS)
+            for name in (CONFIG, weights)
         },
         vocabulary=vocabulary,
         normalization=normalization,
