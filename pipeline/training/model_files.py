@@ -160,7 +160,8 @@ def load_weights(
     for problem, names in (("lacks", missing), ("has another shape of", shapes), ("has", foreign)):
         if names:
             raise BadInput(
-                f"{files.directory / weights_name(files.directory)} {problem} {names[0]} ({len(names)} such).",
+                f"{files.directory / weights_name(files.directory)} {problem} {names[0]} "
+                f"({len(names)} such).",
                 hint="It isn't the BERT that its config.json describes.",
             )
     model.load_state_dict(
