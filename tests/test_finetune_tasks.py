@@ -21,6 +21,7 @@ from transformers import (
 
 from bertctl.pipeline.finetune.stage import finetune
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.verify.verify import verify
 
 from .finetune_toys import (
     LABELS,
@@ -250,3 +251,9 @@ def test_best_stretch_of_transformers_scores_is_the_answer(done: Mapping[str, Pa
         assert context.startswith(told["prediction"], told["start"])
         assert told["id"] == question["id"]
         assert sum(each["probability"] for each in told["n_best"]) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["several", "question-answering"])
+def test_output_of_every_task_is_proven_by_verify(done: Mapping[str, Path], name: str) -> None:
+    verdict = verify(done[name], reporter=Silent())
+    assert not [check for check in verdict.checks if not check.ok]

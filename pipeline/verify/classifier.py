@@ -33,7 +33,7 @@ def prove(claim: Claim, reporter: Reporter) -> Iterator[Check]:
     yield from prove_model(claim.directory / "model", reporter)
     yield from _labels(claim)
     yield from _metrics(claim)
-    scorer = _SCORERS.get(claim.what["task"])
+    scorer = _scorer(claim)
     for split in _SPLITS:
         name = f"predictions-{split}.jsonl"
         if split not in claim.statistics["rows"]:
@@ -47,6 +47,15 @@ def prove(claim: Claim, reporter: Reporter) -> Iterator[Check]:
         yield checks.equal(f"{split}: rows in their order", numbered, len(rows))
         if scorer is not None:
             yield from scorer(claim, split, rows)
+
+
+def _scorer(claim: Claim) -> Scorer | None:
+    """Return what holds the predictions against figures; None where that isn't known."""
+    what = claim.what
+    if what.get("problem_type") == "multi_label_classification":
+        return None
+    # Of windows that vote it isn't the likeliest label that is predicted.
+    return None if what.get("window_pooling") == "vote" else _SCORERS.get(what["task"])
 
 
 def _read_rows(path: Path) -> list[Row] | None:
@@ -82,13 +91,17 @@ def _metrics(claim: Claim) -> Iterator[Check]:
         return
     for split in _SPLITS:
         figures = means.get(split) or {}
+        runs, what = seeds, "seeds"
+        if split == "validation" and claim.statistics.get("folds"):
+            # Training rows validate in turn, and the runs with a model saw all of them.
+            runs, what = claim.statistics["folds"], "folds"
         off = [
             name
             for name, mean in figures.items()
             if not math.isclose(
-                statistics.fmean(seed[split][name] for seed in seeds), mean, abs_tol=_ALIKE
+                statistics.fmean(run[split][name] for run in runs), mean, abs_tol=_ALIKE
             )
         ]
         if figures:
             shown = f"not {', '.join(off)}" if off else "all"
-            yield Check(f"{split}: means over {len(seeds):,} seeds", shown, "all", not off)
+            yield Check(f"{split}: means over {len(runs):,} {what}", shown, "all", not off)
