@@ -139,7 +139,8 @@ def _told(figures: Mapping[str, Any], name: str, figure: str) -> str:
     always = figures["baseline"].get(figure, {}).get(name)
     if always is not None:
         what = {"accuracy": "commonest label", "mse": "mean"}.get(figure, "same")
-        notes.append(f"always the {what}: {_number(figure, always, None, unit='%')}")
+        told = _number(figure, always, None, unit="%")
+        notes.append(f"{what}: {told}" if notes else f"always the {what}: {told}")
     told = _number(figure, figures["mean"][name][figure], deviations.get(figure))
     return told + (f"  ({'; '.join(notes)})" if notes else "")
 
