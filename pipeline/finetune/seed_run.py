@@ -79,7 +79,8 @@ def _make(
     tuned: Mapping[str, Any] = {}
     for name in (name for name in SCORED if name in parts):
         part = parts[name]
-        with site.reporter.phase(f"predict {name}", total=len(part.items), unit="rows") as progress:
+        unit = "rows" if len(part.items) == part.items.num_rows else "windows"
+        with site.reporter.phase(f"predict {name}", total=len(part.items), unit=unit) as progress:
             outputs = plan.predict(state, part, progress)
         if name == "validation":
             tuned = plan.task.tune(part.items, outputs, part.examples)
