@@ -116,6 +116,12 @@ CHOICES = 'question,sent0,sent1,label\n"what, now?",a sky,a tree,0\nwho,a cat,a 
             QUESTIONS,
             r"data 1, paragraphs 1 has no text 'context'",
         ),
+        (
+            "t.jsonl",
+            lines({"choices": ["1", "0"], "label": 1}),
+            CHOICE,
+            r"row 1 .*may be a choice's number, or a choice itself",
+        ),
         ("t.json", '{"data": 3}', QUESTIONS, r"the file has no list 'data'"),
         (
             "t.jsonl",

@@ -166,7 +166,13 @@ def _suffixes(columns: Sequence[str]) -> list[str]:
 
 def _right(answer: str, choices: Sequence[str], names: Sequence[str], place: str) -> int:
     if answer in names:
-        return names.index(answer)
+        place_of = names.index(answer)
+        if answer in choices and choices.index(answer) != place_of:
+            raise BadInput(
+                f"{place}: the answer {answer!r} may be a choice's number, or a choice itself.",
+                hint="Name answers by letters, from A, or write them as the choices are written.",
+            )
+        return place_of
     if answer.upper() in _LETTERS and len(answer) == 1 and not names[0].isalpha():
         if _LETTERS.index(answer.upper()) < len(choices):
             return _LETTERS.index(answer.upper())
