@@ -31,6 +31,7 @@ TOOLS = {
     "inspect": "Show a corpus, a vocabulary or shards as readable text.",
     "verify": "Prove from its files that a directory is what it says.",
     "predict": "Ask a model of texts: words for [MASK], labels, vectors.",
+    "completion": "Teach bash, zsh or fish to complete commands and flags.",
 }
 COMMANDS = {**STAGES, **TOOLS}
 _WITHOUT_ALGEBRA = {"vocab", "shard", *TOOLS}
@@ -58,7 +59,7 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
-        for title, commands in (("Stages, in order", STAGES), ("Looking and checking", TOOLS)):
+        for title, commands in (("Stages, in order", STAGES), ("Looking, checking, using", TOOLS)):
             with formatter.section(title):
                 formatter.write_dl(list(commands.items()), col_max=10)
 

@@ -33,6 +33,7 @@ KINDS["finetune"] = [FinetuneSettings, NumericsSettings, FinetuneHow]
 KINDS["inspect"] = [InspectHow, CorpusSettings, SentenceSettings]
 KINDS["verify"] = []
 KINDS["status"] = []
+KINDS["completion"] = []
 KINDS["predict"] = [PredictHow, NumericsSettings]
 HEAD = """# Settings
 
