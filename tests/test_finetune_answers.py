@@ -207,7 +207,7 @@ def test_best_stretches_are_those_of_trying_all(
 
 def test_threshold_that_is_best_for_validation_is_kept_and_used(tmp_path: Path) -> None:
     start = write_start(tmp_path / "start")
-    for seed, (part, count) in enumerate({"train": 90, "validation": 30, "test": 31}.items()):
+    for seed, (part, count) in enumerate({"train": 60, "validation": 21, "test": 11}.items()):
         content = squad(count, seed, impossible=True)
         (tmp_path / f"{part}.json").write_text(json.dumps(content))
     asked = request(
