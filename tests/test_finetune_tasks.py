@@ -71,7 +71,8 @@ class _Outputs(dict[str, Path]):
             if name == "question-answering":
                 (place / f"{part}.json").write_text(json.dumps(squad(count, seed)))
             else:
-                write_lines(place / f"{part}.jsonl", MAKERS[name](count, seed))
+                more = 2 if name == "several" and part == "train" else 1
+                write_lines(place / f"{part}.jsonl", MAKERS[name](more * count, seed))
         suffix = "json" if name == "question-answering" else "jsonl"
         task = "sequence-classification" if name == "several" else name
         asked = request(place, model=self._start, task=task, epochs=EPOCHS.get(name, 4), **LEARNED)
