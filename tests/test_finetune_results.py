@@ -38,7 +38,7 @@ LABELS = ("x", "y", "z")
 ROWS = 200
 
 
-def judged() -> tuple[Judgement, Items]:
+def judged() -> tuple[Judgement, Items, Examples[TextRow]]:
     """Judge rows of every length, a third of them wrong, of which some have no label."""
     random = np.random.default_rng(1)
     truth = random.integers(0, 3, size=ROWS)
@@ -52,11 +52,11 @@ def judged() -> tuple[Judgement, Items]:
     task = classes(Known(LABELS, {"problem_type": SINGLE}), FinetuneSettings(), examples)
     sequences = Sequences(np.zeros(lengths.sum(), np.uint16), lengths, lengths)
     items = whole_sequences(sequences, np.arange(ROWS), truth, num_rows=ROWS)
-    return task.judge(items, outputs, examples, {}), items
+    return task.judge(items, outputs, examples, {}), items, examples
 
 
 def test_interval_is_that_of_drawing_rows_again_and_always_the_same() -> None:
-    some, _ = judged()
+    some, _, _ = judged()
     told = intervals(some, seed=3, name="test")
     assert told is not None
     assert told == intervals(some, seed=3, name="test")
@@ -72,7 +72,7 @@ def test_interval_is_that_of_drawing_rows_again_and_always_the_same() -> None:
 
 
 def test_table_by_length_parts_the_scored_rows() -> None:
-    some, items = judged()
+    some, items, _ = judged()
     table = by_length(some, items)
     assert list(table) == ["1-16", "17-32", "33-64", "65-128", "129-256", "257-512", "513-more"]
     assert sum(each["rows"] for each in table.values()) == len(some.scored)
@@ -85,8 +85,9 @@ def test_table_by_length_parts_the_scored_rows() -> None:
 
 
 def test_errors_are_wrong_and_the_surest_come_first() -> None:
-    some, _ = judged()
-    errors = worst_errors(some)
+    some, _, examples = judged()
+    errors = worst_errors(some, examples)
+    assert all(each["text"] == f"t{each['row'] - 1}" for each in errors)
     assert len(errors) == 20
     sure = [each["confidence"] for each in errors]
     assert sure == sorted(sure, reverse=True)
@@ -101,7 +102,7 @@ def test_errors_are_wrong_and_the_surest_come_first() -> None:
 
 
 def test_table_by_class_is_sklearns() -> None:
-    some, _ = judged()
+    some, _, _ = judged()
     told = [some.tell(row) for row in some.scored.tolist()]
     expected = sklearn.metrics.precision_recall_fscore_support(
         [each["label"] for each in told], [each["prediction"] for each in told], labels=LABELS

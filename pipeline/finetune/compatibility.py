@@ -17,6 +17,7 @@ _ANSWERS = frozenset({"question-answering"})
 _TASKS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "choice_column": frozenset({"multiple-choice"}),
+        "ignore_label": _TEXTS | {"multiple-choice"},
         "problem_type": frozenset({"sequence-classification"}),
         "tag_scheme": frozenset({"token-classification"}),
         "convert_tags": frozenset({"token-classification"}),
@@ -59,8 +60,24 @@ def check_compatibility(request: FinetuneRequest) -> None:
             f"{', '.join(sorted(known))}.",
             hint="Leave it out to take what suits the task.",
         )
+    _check_windows(settings)
     _check_validation(request)
     _check_grid(settings)
+
+
+def _check_windows(settings: FinetuneSettings) -> None:
+    reads_windows = settings.long_text == "window" or (
+        settings.long_text == "auto" and settings.task not in _TEXTS
+    )
+    for flag, given in (
+        ("--doc-stride", settings.doc_stride != "auto"),
+        ("--window-pooling", settings.window_pooling != "mean"),
+    ):
+        if given and not reads_windows:
+            raise BadInput(
+                f"{flag} means nothing where texts aren't read in windows.",
+                hint="Leave it out, or give --long-text window.",
+            )
 
 
 def _check_validation(request: FinetuneRequest) -> None:

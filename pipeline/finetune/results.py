@@ -21,6 +21,8 @@ _SAMPLES = 1000
 _LENGTHS = (16, 32, 64, 128, 256, 512)
 """Upper ends of the table by length, in tokens"""
 _NUM_ERRORS = 20
+_EXCERPT = 200
+"""Characters of a text that are shown beside a wrong answer"""
 
 Run = Mapping[str, Any]
 """What one run came to: its `seed`, `best_epoch`, `epochs`, and figures by the names in SCORED."""
@@ -113,14 +115,15 @@ def by_length(judged: Judgement, items: Items) -> dict[str, dict[str, float]]:
     return told
 
 
-def worst_errors(judged: Judgement) -> list[dict[str, Any]]:
-    """Return the wrong answers that the model is surest of, the surest first."""
+def worst_errors(judged: Judgement, examples: Examples[Any]) -> list[dict[str, Any]]:
+    """Return the wrong answers that the model is surest of, the surest first, with their texts."""
     wrong = np.flatnonzero(judged.wrong)
     order = wrong[np.argsort(-judged.confidence[wrong], kind="stable")[:_NUM_ERRORS]]
     return [
         {
             "row": row + 1,
             "confidence": float(judged.confidence[place]),
+            **_excerpt(examples.rows[row]),
             **{
                 name: value
                 for name, value in judged.tell(row).items()
@@ -131,14 +134,25 @@ def worst_errors(judged: Judgement) -> list[dict[str, Any]]:
     ]
 
 
-def details(judged: Judgement, items: Items) -> dict[str, Any] | None:
+def _excerpt(row: Any) -> dict[str, Any]:
+    """Return the beginning of what was read, where predictions don't tell it."""
+    read = {name: getattr(row, name, None) for name in ("text", "text_pair")}
+    told: dict[str, Any] = {
+        name: f"{text:.{_EXCERPT}}" for name, text in read.items() if text is not None
+    }
+    if choices := getattr(row, "choices", None):
+        told["choices"] = [f"{choice:.{_EXCERPT}}" for choice in choices]
+    return told
+
+
+def details(judged: Judgement, items: Items, examples: Examples[Any]) -> dict[str, Any] | None:
     """Return what is more than a figure; None where nothing is scored."""
     if not len(judged.scored):
         return None
     return {
         **judged.tables,
         "per_length": by_length(judged, items),
-        "most_confident_errors": worst_errors(judged),
+        "most_confident_errors": worst_errors(judged, examples),
     }
 
 

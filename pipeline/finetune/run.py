@@ -139,7 +139,10 @@ def _metrics(
         told["folds"] = [
             {"fold": (attempt.fold or 0) + 1, **result} for attempt, result in outcome.validated
         ]
-    told["details"] = {name: details(each, parts[name].items) for name, each in judged.items()}
+    told["details"] = {
+        name: details(each, parts[name].items, parts[name].examples)
+        for name, each in judged.items()
+    }
     return told
 
 

@@ -124,7 +124,7 @@ class Judgement:
     wrong: npt.NDArray[np.bool_]
     """(L,) which of the scored rows are answered wrongly"""
     confidence: Floats
-    """(L,) how sure the model is of what it says"""
+    """(L,) how sure the model is of what it says; of a number, how far off it is"""
     tables: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Results that are more than a figure, such as who is taken for whom"""
 
