@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertctl.pipeline.corpus import sentences
+from bertctl.pipeline.corpus import segmenting, sentences
 from bertctl.pipeline.corpus.sentences import split_sentences
 from bertctl.pipeline.corpus.settings import (
     CorpusSettings,
@@ -40,6 +41,28 @@ def test_sentences_hold_every_visible_character_of_the_document_in_order(text, l
     found = split(text, language=language)
     assert visible("".join(found)) == visible(text)
     assert all(each and each == each.strip() and "\n" not in each for each in found)
+
+
+@given(
+    paragraphs=st.lists(PUNCTUATED.map(lambda text: text.replace("\n", "")), max_size=5),
+    times=st.sampled_from([1, 1, 1, 1, 300]),
+    language=st.sampled_from(LANGUAGES),
+)
+@settings(max_examples=150, deadline=None)
+def test_paragraphs_of_one_document_are_split_as_each_is_alone(paragraphs, times, language):
+    # Full-width ends anywhere in a document change how all of it is taken.
+    paragraphs = [re.sub("[。！？｡]", ".", each) for each in paragraphs] * times
+    alone = {each: split(each, language=language) for each in set(paragraphs)}
+    expected = [sentence for each in paragraphs for sentence in alone[each]]
+    assert split("\n".join(paragraphs), language=language) == expected
+
+
+def test_a_closing_mark_left_alone_belongs_to_the_sentence_before_it_among_paragraphs_too():
+    paragraphs = ['He said "Go. "', "Then (he left. )", "Nothing else.", "The end. ”"]
+    assert split("\n".join(paragraphs), language="en") == [
+        sentence for each in paragraphs for sentence in split(each, language="en")
+    ]
+    assert not {'"', ")", "”"} & set(split("\n".join(paragraphs), language="en"))
 
 
 def test_every_character_of_unicode_comes_through():
@@ -96,9 +119,9 @@ def test_long_paragraphs_are_cut_at_sentences_and_lose_nothing():
 
 def test_text_that_sentencex_returns_changed_is_kept_as_it_is(monkeypatch):
     expected = ["One. Two.", "Three."]
-    monkeypatch.setattr(sentences, "segment", lambda language, text: [text[:-1]])
+    monkeypatch.setattr(segmenting, "segment", lambda language, text: [text[:-1]])
     assert split("One. Two.\nThree.", language="en") == expected
-    monkeypatch.setattr(sentences, "segment", lambda language, text: ["more", "sentences"])
+    monkeypatch.setattr(segmenting, "segment", lambda language, text: ["more", "sentences"])
     assert split("One. Two.\nThree.", language="en") == expected
 
 

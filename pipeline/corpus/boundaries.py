@@ -11,12 +11,9 @@ from typing import Literal
 
 from .handles import Handle
 from .settings import CorpusSettings
+from .stripping import SPACES
 
-_WHITESPACE = b"|".join(
-    re.escape(chr(code).encode())
-    for code in range(0x3001)  # no character beyond U+3000 is white space; a test says so
-    if chr(code).isspace() and code != 0x0A
-)
+_WHITESPACE = b"|".join(map(re.escape, SPACES))
 _BLANK_CHARACTERS = 16
 """A longer blank line still ends a document; the file just isn't cut there."""
 

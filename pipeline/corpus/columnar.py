@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from .faults import Faults
 from .handles import Handle, Lent, LocalFile
-from .layouts import Portion, paragraphs_of_record
+from .layouts import Portion, portion_of_record
 from .records import MAX_RECORD_BYTES, Fault, no_such_field, too_long
 from .settings import CorpusSettings
 
@@ -82,7 +82,7 @@ class ColumnReader:
             if self._start <= group.offset < self._end:
                 for row, text in enumerate(chain.from_iterable(map(_texts, group.batches())), 1):
                     if isinstance(text, str):
-                        yield paragraphs_of_record(text, unwrap=settings.unwrap), True
+                        yield portion_of_record(text, unwrap=settings.unwrap)
                     else:
                         found, expected, hint = _what_is_wrong(text)
                         within = f"{group.name}, row {row:,}"

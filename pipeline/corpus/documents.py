@@ -17,14 +17,19 @@ _64_BITS = (1 << 64) - 1
 class Document(NamedTuple):
     """A document, or one part of a long one. A tuple, because there are millions of them."""
 
-    text: str
-    """One paragraph a line (or one sentence, where lines are sentences); no line is blank."""
+    data: bytes
+    """UTF-8: a paragraph a line (or a sentence, where lines are sentences); no line is blank."""
     identity: int
     """uint64 from the content of the first part: the same for every part, and for a duplicate."""
     part: int
     """0, 1, … within the document."""
     digest: int
     """uint64 from this part's own content: tells parts apart whose documents begin alike."""
+
+    @property
+    def text(self) -> str:
+        """What `data` says."""
+        return self.data.decode()
 
 
 class Sized(NamedTuple):
@@ -43,7 +48,7 @@ def content_digest(documents: Iterable[Document]) -> int:
     occurs does.
     """
     return add_digests(
-        _digest(each.text.encode(), identity=each.identity, part=each.part) for each in documents
+        _digest(each.data, identity=each.identity, part=each.part) for each in documents
     )
 
 
@@ -55,18 +60,17 @@ def add_digests(digests: Iterable[int]) -> int:
 def documents_of(portions: Iterable[Portion], *, max_bytes: int) -> Iterator[Sized]:
     """Yield the documents that the portions make up; none of them is without text."""
     long = _Long(max_bytes)
-    for text, ends in portions:
+    for data, ends in portions:
         if long.is_empty and ends:
-            if not text:
+            if not data:
                 continue
-            data = text.encode()
             if len(data) <= max_bytes:
                 digest = int.from_bytes(blake2b(data, digest_size=_DIGEST_BYTES).digest(), "little")
                 short = digest & _64_BITS
-                yield Sized(Document(text, short, 0, short), len(data), digest)
+                yield Sized(Document(data, short, 0, short), len(data), digest)
                 continue
-        if text:
-            yield from long.add(text)
+        if data:
+            yield from long.add(data)
         if ends:
             yield from long.end()
 
@@ -82,7 +86,7 @@ class _Long:
         self._begin()
 
     def _begin(self) -> None:
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
         self._size = 0
         self._part = 0
         self._identity = 0
@@ -91,33 +95,31 @@ class _Long:
     def is_empty(self) -> bool:
         return not self._lines and not self._part
 
-    def add(self, text: str) -> Iterator[Sized]:
-        data = text.encode()
-        if self._size + len(data) <= self._max_bytes:
-            self._take(text, len(data))
+    def add(self, lines: bytes) -> Iterator[Sized]:
+        if self._size + len(lines) <= self._max_bytes:
+            self._take(lines)
             return
-        for line in _lines_that_fit(data, self._max_bytes):
+        for line in _lines_that_fit(lines, self._max_bytes):
             if self._lines and self._size + len(line) > self._max_bytes:
                 yield self._close()
-            self._take(line.decode(), len(line))
+            self._take(line)
 
     def end(self) -> Iterator[Sized]:
         if self._lines:
             yield self._close()
         self._begin()
 
-    def _take(self, text: str, num_bytes: int) -> None:
-        self._lines.append(text)
-        self._size += num_bytes + 1
+    def _take(self, lines: bytes) -> None:
+        self._lines.append(lines)
+        self._size += len(lines) + 1
 
     def _close(self) -> Sized:
-        text = "\n".join(self._lines)
-        data = text.encode()
+        data = b"\n".join(self._lines)
         digest = _digest(data, identity=self._identity, part=self._part)
         short = digest & _64_BITS
         if self._part == 0:
             self._identity = short
-        document = Document(text, self._identity, self._part, short)
+        document = Document(data, self._identity, self._part, short)
         self._lines, self._size, self._part = [], 0, self._part + 1
         return Sized(document, len(data), digest)
 

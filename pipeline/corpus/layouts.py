@@ -1,7 +1,7 @@
 """Lines in, portions of documents out: where one document ends and the next one begins.
 
-A portion is a string of paragraphs, one a line, and whether the document ends after them; an
-empty string only ends it. However the lines arrive in batches, the documents are the same.
+A portion is the UTF-8 of paragraphs, one a line, and whether the document ends after them; an
+empty one only ends it. However the lines arrive in batches, the documents are the same.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from itertools import chain
 
 from .lines import Lines
 from .settings import CorpusSettings
+from .stripping import places_of_blank_lines
 
-Portion = tuple[str, bool]
+Portion = tuple[bytes, bool]
 
 _WIDE = "\u2e80-\u303f\u3040-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
 _BETWEEN_WIDE = re.compile(f"(?<=[{_WIDE}])\n(?=[{_WIDE}])")
@@ -30,15 +31,15 @@ def portions_of_lines(lines: Iterable[Lines], settings: CorpusSettings) -> Itera
     return _whole_file(lines) if whole_file else _between_blank_lines(lines)
 
 
-def paragraphs_of_record(text: str, *, unwrap: bool) -> str:
-    """Return a record's text as a document: one paragraph a line, none of them blank."""
+def portion_of_record(text: str, *, unwrap: bool) -> Portion:
+    """Return a record's text as a whole document: one paragraph a line, none of them blank."""
     if "\n" not in text:
-        return text.strip()
-    lines = list(map(str.strip, text.split("\n")))
-    if not unwrap:
-        return "\n".join(filter(None, lines))
-    blocks = "\n".join(lines).split("\n\n")
-    return "\n".join(filter(None, (join_wrapped(block.strip("\n")) for block in blocks)))
+        return text.strip().encode(), True
+    lines = map(str.strip, text.split("\n"))
+    if unwrap:
+        blocks = "\n".join(lines).split("\n\n")
+        lines = (join_wrapped(block.strip("\n")) for block in blocks)
+    return "\n".join(filter(None, lines)).encode(), True
 
 
 def join_wrapped(lines: str) -> str:
@@ -52,32 +53,32 @@ def _each_line(batches: Iterable[Lines]) -> Iterator[Portion]:
     goes_on = False
     for batch in batches:
         if goes_on and not batch.joins:
-            yield "", True
+            yield b"", True
         goes_on = batch.continues
         if goes_on:
-            yield batch.texts[0], False
+            yield batch.data, False
         else:
-            for text in batch.texts:
-                yield text, True
-    yield "", True
+            for line in batch.data.split(b"\n"):
+                yield line, True
+    yield b"", True
 
 
 def _whole_file(batches: Iterable[Lines]) -> Iterator[Portion]:
     for batch in batches:
-        yield "\n".join(filter(None, batch.texts)), False
-    yield "", True
+        yield b"\n".join(filter(None, batch.data.split(b"\n"))), False
+    yield b"", True
 
 
 def _between_blank_lines(batches: Iterable[Lines]) -> Iterator[Portion]:
     for batch in batches:
-        texts = batch.texts
+        # With a line end on either side a blank line is two in a row wherever it stands.
+        text = b"\n".join((b"", batch.data, b""))
         start = 0
-        for blank in _places_of_blanks(texts):
-            yield "\n".join(texts[start:blank]), True
+        for blank in places_of_blank_lines(text):
+            yield text[start:blank].strip(b"\n"), True
             start = blank + 1
-        if start < len(texts):
-            yield "\n".join(texts[start:]), False
-    yield "", True
+        yield text[start:].strip(b"\n"), False
+    yield b"", True
 
 
 def _unwrapped(batches: Iterable[Lines], whole_file: bool, longest: int) -> Iterator[Portion]:
@@ -88,26 +89,16 @@ def _unwrapped(batches: Iterable[Lines], whole_file: bool, longest: int) -> Iter
         if not text:
             blanks += 1
             if paragraph:
-                yield join_wrapped("\n".join(paragraph)), False
+                yield join_wrapped("\n".join(paragraph)).encode(), False
                 paragraph, size = [], 0
             elif blanks == 2 and not whole_file:
-                yield "", True
+                yield b"", True
             continue
         blanks = 0
         length = len(text) if text.isascii() else len(text.encode())
         if paragraph and size + length > longest:
-            yield join_wrapped("\n".join(paragraph)), False
+            yield join_wrapped("\n".join(paragraph)).encode(), False
             paragraph, size = [], 0
         paragraph.append(text)
         size += length + 1
-    yield join_wrapped("\n".join(paragraph)), True
-
-
-def _places_of_blanks(texts: list[str]) -> Iterator[int]:
-    place = -1
-    try:
-        while True:
-            place = texts.index("", place + 1)
-            yield place
-    except ValueError:
-        return
+    yield join_wrapped("\n".join(paragraph)).encode(), True

@@ -1,4 +1,4 @@
-"""Blocks of bytes in, lines of text out: decoded, stripped, and none longer than a limit.
+"""Blocks of bytes in, lines of text out: valid, stripped, and none longer than a limit.
 
 Only `\\n` ends a line (a `\\r` before it is stripped with other blanks): never `str.splitlines`,
 which breaks at a dozen other characters that are ordinary in text.
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from .faults import Faults
 from .opening import ByteStream
+from .stripping import count_line_ends, stripped_lines
 
 _BYTE_ORDER_MARK = "\ufeff"
 _SENTENCE_END = re.compile(
@@ -40,12 +41,20 @@ class RawLines(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """The same as text: every line stripped, bad ones left out."""
+    """The same as UTF-8 text: every line stripped, bad ones left out.
 
-    texts: list[str]
+    Bytes, because most of what is done to text takes it so; a line may be blank.
+    """
+
+    data: bytes
     number: int
     joins: bool
     continues: bool
+
+    @property
+    def texts(self) -> list[str]:
+        """The lines one by one."""
+        return self.data.decode().split("\n")
 
 
 def cut_place(data: bytes, start: int, longest: int) -> int:
@@ -72,18 +81,19 @@ def read_lines(stream: ByteStream, faults: Faults, *, longest: int) -> Iterator[
     """
     said = False  # whether a piece of the line that goes on was handed out
     for raw in raw_lines(stream, longest):
-        for texts, number in _decoded(raw, faults):
+        for data, number in _valid(raw, faults):
             if raw.continues:
-                if texts[0]:
-                    yield Lines(texts, number, joins=said, continues=True)
+                if data:
+                    yield Lines(data, number, joins=said, continues=True)
                     said = True
                 continue
             joins = said and raw.joins
             said = False
-            if joins and not texts[0]:
-                joins = False
-                del texts[0]
-            yield Lines(texts, number, joins=joins, continues=False)
+            if joins and data[:1] in (b"", b"\n"):
+                if not data:
+                    continue
+                joins, data = False, data[1:]
+            yield Lines(data, number, joins=joins, continues=False)
 
 
 def raw_lines(stream: ByteStream, longest: int) -> Iterator[RawLines]:
@@ -94,7 +104,8 @@ def raw_lines(stream: ByteStream, longest: int) -> Iterator[RawLines]:
         if end >= 0:
             data = tail + block[:end]
             yield from _whole_lines(RawLines(data, offset, number, joins, False), longest)
-            offset, number, joins = offset + len(data) + 1, number + data.count(b"\n") + 1, False
+            offset, joins = offset + len(data) + 1, False
+            number += count_line_ends(data) + 1
             tail = block[end + 1 :]
         else:
             tail += block
@@ -131,15 +142,12 @@ def _whole_lines(lines: RawLines, longest: int) -> Iterator[RawLines]:
     yield RawLines(data[run:], offset + run, number, joins, False)
 
 
-def _decoded(raw: RawLines, faults: Faults) -> Iterator[tuple[list[str], int]]:
+def _valid(raw: RawLines, faults: Faults) -> Iterator[tuple[bytes, int]]:
     """Yield runs of good lines and the number of their first line."""
-    if b"\0" not in raw.data:
-        try:
-            text = _decode(raw.data, raw.offset)
-            yield list(map(str.strip, text.split("\n"))), raw.number
-            return
-        except UnicodeDecodeError:
-            pass  # find the lines below
+    if _is_text(raw.data):
+        mark = b"" if raw.offset else _BYTE_ORDER_MARK.encode()
+        yield stripped_lines(raw.data.removeprefix(mark)), raw.number
+        return
     run: list[str] = []
     offset = raw.offset
     number = raw.number
@@ -148,11 +156,18 @@ def _decoded(raw: RawLines, faults: Faults) -> Iterator[tuple[list[str], int]]:
         if text is not None:
             run.append(text.strip())
         elif run:
-            yield run, number - len(run)
+            yield "\n".join(run).encode(), number - len(run)
             run = []
         offset += len(line) + 1
     if run:
-        yield run, number + 1 - len(run)
+        yield "\n".join(run).encode(), number + 1 - len(run)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return b"\0" not in data and (data.isascii() or bool(data.decode()))
+    except UnicodeDecodeError:
+        return False
 
 
 def decoded_line(line: bytes, number: int, offset: int, faults: Faults) -> str | None:
@@ -168,7 +183,8 @@ def decoded_line(line: bytes, number: int, offset: int, faults: Faults) -> str |
         )
         return None
     try:
-        return _decode(line, offset)
+        text = line.decode()
+        return text if offset else text.removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         like, hint = _what_is_not_utf8(line)
         faults.report(
@@ -205,11 +221,6 @@ def _what_is_not_utf8(line: bytes) -> tuple[str, str]:
     except UnicodeDecodeError:
         return "", "Convert the file from the encoding it is in, for example with iconv."
     return ", as in GBK or another encoding of two bytes a character", convert.format("GB18030")
-
-
-def _decode(data: bytes, offset: int) -> str:
-    text = data.decode()
-    return text.removeprefix(_BYTE_ORDER_MARK) if offset == 0 else text
 
 
 def _character_start(data: bytes, position: int) -> int:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, cast
 
 from .faults import Faults
-from .layouts import Portion, paragraphs_of_record
+from .layouts import Portion, portion_of_record
 from .lines import Lines
 from .settings import CorpusSettings
 
@@ -38,7 +38,7 @@ def portions_of_records(
                 continue
             text = text_of_record(line, settings.text_field)
             if isinstance(text, str):
-                yield paragraphs_of_record(text, unwrap=settings.unwrap), True
+                yield portion_of_record(text, unwrap=settings.unwrap)
             else:
                 found, expected, hint = text
                 faults.report(found, expected=expected, hint=hint, line=number)

@@ -10,7 +10,7 @@ import csv
 from collections.abc import Iterator
 
 from .faults import Faults
-from .layouts import Portion, paragraphs_of_record
+from .layouts import Portion, portion_of_record
 from .lines import decoded_line, raw_lines
 from .opening import ByteStream
 from .records import MAX_RECORD_BYTES, no_such_field
@@ -50,7 +50,7 @@ def portions_of_rows(
         elif len(row) != len(names):
             _report(faults, f"{len(row):,} fields where line 1 names {len(names):,}", line)
         else:
-            yield paragraphs_of_record(row[column], unwrap=settings.unwrap), True
+            yield portion_of_record(row[column], unwrap=settings.unwrap)
 
 
 class _Feed:

@@ -103,6 +103,5 @@ class Tokenise:
 
     def _lines(self, documents: Sequence[Document]) -> tuple[bytes, list[int]]:
         """Return all sentences, one a line, and how many lines each document has."""
-        # Encoded one by one: where all characters are ASCII that is a copy, and they often are.
-        lines = [sentence_lines(each.text, self.sentences).encode() for each in documents]
+        lines = [sentence_lines(each.data, self.sentences) for each in documents]
         return b"\n".join((*lines, b"")), [each.count(b"\n") + 1 for each in lines]
