@@ -22,6 +22,11 @@ Positions = npt.NDArray[np.int64]
 _STRETCH_WORDS = 1 << 21
 """Words between two calls of the library: its calls cost, and so does memory."""
 
+# All that is asked of every word is one number, to be fetched at once: its first piece's id in the
+# lowest 32 bits, whether the library cut it, and above that how many pieces it has.
+_BY_LIBRARY = 1 << 32
+_COUNT_SHIFT = 33
+
 
 class WordPieceEncoder:
     """Encodes text; a string like `[MASK]` in it is ordinary text, and no special id is added."""
@@ -96,18 +101,19 @@ class WordPieceEncoder:
         """Add the pieces of all these words."""
         self._cut()
         for numbers in numbered:
-            self.num_words += len(numbers)
-            self.num_library_words += int(np.count_nonzero(self._by_library.take(numbers)))
             encoded.add(*self._pieces_of(numbers.astype(np.intp)))
 
     def _pieces_of(self, numbers: Positions) -> tuple[Ids, Positions]:
         """Return the pieces of these words in a row (T,), and where each word's end (W,)."""
-        counts = self._num_pieces.take(numbers)
+        outlines = self._outline.take(numbers)
+        self.num_words += len(numbers)
+        self.num_library_words += int(np.count_nonzero(outlines & _BY_LIBRARY))
+        counts = outlines >> _COUNT_SHIFT
         ends = np.cumsum(counts)
         starts = ends - counts
         # Nearly all words are one piece. A word of none leaves its place to the next, or to nobody.
         ids = np.empty(ends[-1] + 1, self.vocabulary.id_dtype)
-        ids[starts] = self._first_id.take(numbers)
+        ids[starts] = outlines.astype(ids.dtype)  # the lowest bits
         several = np.flatnonzero(counts > 1)
         rest = counts[several] - 1
         # Piece i of a word stands at i from where the word's pieces begin, on both sides.
@@ -126,15 +132,15 @@ class WordPieceEncoder:
             np.flatnonzero(plain) + self._first_uncut, *self._matcher.cut(low[plain], high[plain])
         )
         self._remember(others, *self._cutter.cut(self._other_words))
-        self._by_library[others] = True
+        self._outline[others] |= _BY_LIBRARY
         self._wait_for_words()
 
     def _remember(self, numbers: Positions, ids: Ids, counts: Counts) -> None:
         first = np.cumsum(counts) - counts
-        self._num_pieces[numbers] = counts
         self._first_piece[numbers] = len(self._pieces) + first
+        self._outline[numbers] = counts << _COUNT_SHIFT
         real = counts > 0
-        self._first_id[numbers[real]] = ids[first[real]]
+        self._outline[numbers[real]] |= ids[first[real]].astype(np.int64)
         self._pieces = np.concatenate((self._pieces, ids))
 
     def _wait_for_words(self) -> None:
@@ -149,10 +155,8 @@ class WordPieceEncoder:
         self._wait_for_words()
         # Indexed by a word's number. Common words are met early and have small ones, so that what
         # is looked up most stands close together.
-        self._num_pieces = np.zeros(CAPACITY + 1, np.int64)
-        self._first_id = np.zeros(CAPACITY + 1, self.vocabulary.id_dtype)
+        self._outline = np.zeros(CAPACITY + 1, np.int64)
         self._first_piece = np.zeros(CAPACITY + 1, np.int64)
-        self._by_library = np.zeros(CAPACITY + 1, bool)
         self._pieces = np.empty(0, self.vocabulary.id_dtype)
 
 

@@ -48,8 +48,9 @@ class WordNumbers:
         """Forget all words."""
         self.num_words = 0
         self._number_in_slot = np.zeros(self.capacity * _SLOTS_PER_WORD, np.int32)
-        self._low = np.zeros(self.capacity + 1, np.uint64)
-        self._high = np.zeros(self.capacity + 1, np.uint64)
+        # Both halves of a key side by side, so that looking at it touches one place in memory.
+        self._key = np.zeros((self.capacity + 1, 2), np.uint64)
+        self._low, self._high = self._key.T
         self._long_words: dict[bytes, int] = {}
         self._long_bytes = 0
 
@@ -103,7 +104,8 @@ class WordNumbers:
         return mixed.view(np.int64)
 
     def _differ(self, numbers: Numbers, low: Keys, high: Keys) -> npt.NDArray[np.bool_]:
-        return (self._low.take(numbers) != low) | (self._high.take(numbers) != high)
+        keys = self._key.take(numbers, axis=0)
+        return (keys[:, 0] != low) | (keys[:, 1] != high)
 
     def _next(self, slots: Positions) -> Positions:
         return (slots + 1) & (len(self._number_in_slot) - 1)
