@@ -116,11 +116,12 @@ def _walk(beginnings: _Beginnings) -> tuple[Offsets, Flags, int]:
 
     One step of plain Python an instance; where one document ends the next one begins.
     """
-    cuts, next_stops = beginnings.cut.tolist(), beginnings.next_stop.tolist()
-    wants_random = beginnings.wants_random.tolist()
-    is_last = (beginnings.cut == beginnings.end).tolist()
+    # Most places are passed over: a list of all of them would cost more than the walk.
+    cuts, next_stops = beginnings.cut.data, beginnings.next_stop.data
+    wants_random = beginnings.wants_random.data
+    is_last = (beginnings.cut == beginnings.end).data
     firsts: list[int] = []
-    randoms: list[bool] = []
+    randoms: list[int] = []
     place = owed = 0
     while place < len(cuts):
         is_random = wants_random[place]

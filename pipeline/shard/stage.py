@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from .settings import (
     check_instance_settings,
     needs_chinese_words,
 )
+
+_NEW_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 _NUMBER = "[0-9]" * 5
 _OWNS = (
@@ -98,6 +101,9 @@ def _check_characters_are_tokens(vocab: Path, normalization: Normalization) -> N
 def _work(
     site: Site, request: ShardRequest, vocabulary: Vocabulary, normalization: Normalization
 ) -> Finished:
+    # Documents and sentences come by the million and in no cycles: looking for some among them, as
+    # often as Python does by itself, is a twentieth of the whole time.
+    gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
     # Arrow and the tokenizer take their time to import: an up-to-date answer doesn't need them.
     from .run import run
 
