@@ -96,7 +96,8 @@ def test_offset_that_does_not_fit_is_counted_named_and_not_learnt_from(tmp_path:
     content = squad(4, 0)
     paragraphs = content["data"][0]["paragraphs"]
     paragraphs[1]["qas"][0]["answers"][0]["answer_start"] += 1
-    paragraphs[3]["qas"][0]["answers"][0]["answer_start"] = -1
+    # Counted from the end it would be right.
+    paragraphs[3]["qas"][0]["answers"][0]["answer_start"] -= len(paragraphs[3]["context"])
     examples = rows_of(tmp_path / "train.json", content)
     (news,) = examples.news
     assert "2 of 4 answers" in news
@@ -177,13 +178,21 @@ def test_windows_and_answers_are_where_transformers_puts_them(tmp_path: Path) ->
 
 def test_every_token_of_a_text_has_one_window_that_shows_it_best(tmp_path: Path) -> None:
     items, _ = encoded(tmp_path, squad(3, 2, words=31), max_seq_length=18, doc_stride=5)
-    is_best = items.extra.is_best
-    ends = np.cumsum(items.num_sites)
+    is_best, ends = items.extra.is_best, np.cumsum(items.num_sites)
     for row in range(3):
+        mine = np.flatnonzero(items.rows == row).tolist()
+        windows = {n: (items.extra.first[n], items.num_sites[n] - 1) for n in mine}
         shown: list[int] = []
-        for item in np.flatnonzero(items.rows == row):
-            window = slice(ends[item] - items.num_sites[item] + 1, ends[item])
-            shown += (np.flatnonzero(is_best[window]) + items.extra.first[item]).tolist()
+        for item, (first, length) in windows.items():
+            best = np.flatnonzero(is_best[ends[item] - length : ends[item]]) + first
+            shown += best.tolist()
+            for token in best.tolist():
+                around = [
+                    min(token - begin, begin + count - 1 - token)
+                    for begin, count in windows.values()
+                    if begin <= token < begin + count
+                ]
+                assert min(token - first, first + length - 1 - token) == max(around)
         assert sorted(shown) == list(range(31))
 
 

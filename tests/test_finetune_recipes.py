@@ -17,6 +17,7 @@ from bertctl.model.optimiser import adamw
 from bertctl.model.weights import initialise
 from bertctl.pipeline.finetune import attempts
 from bertctl.pipeline.finetune.attempts import cells, fold_of, runs_of
+from bertctl.pipeline.finetune.choosing_runs import mean_best_epoch
 from bertctl.pipeline.finetune.examples.examples import Examples
 from bertctl.pipeline.finetune.examples.texts import TextRow
 from bertctl.pipeline.finetune.layers import depth_of, freeze, slow_down
@@ -136,10 +137,16 @@ def test_folds_validate_every_row_once_and_the_model_learns_from_all(
     # Folds of 14 rows each: their mean is that of all rows.
     assert metrics["mean"]["validation"]["accuracy"] == pytest.approx(right)
     (final,) = metrics["seeds"]
-    mean = np.mean([each["best_epoch"] for each in metrics["folds"]])
-    assert final["best_epoch"] == len(final["epochs"]) == round(float(mean))
+    assert final["best_epoch"] == len(final["epochs"]) == mean_best_epoch(metrics["folds"])
     assert final["validation"] is None
     assert metrics["mean"]["test"] == final["test"]
+
+
+@pytest.mark.parametrize(("epochs", "expected"), [([1, 2, 2], 2), ([1, 1, 2], 1), ([7, 3, 2], 4)])
+def test_model_of_all_rows_takes_the_epoch_that_is_best_on_average(
+    epochs: list[int], expected: int
+) -> None:
+    assert mean_best_epoch([{"best_epoch": each} for each in epochs]) == expected
 
 
 def examples_of(texts: Sequence[str], labels: Sequence[str]) -> Examples[TextRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from ..stage.engine import Site
@@ -84,14 +85,18 @@ def _take_all(site: Site, plan: Plan) -> Outcome:
 
 def _take_final(site: Site, plan: Plan, validated: Sequence[Taken]) -> list[Taken]:
     """Train on all rows for as many epochs as were best on average."""
-    epochs = [result["best_epoch"] for _, result in validated]
     final: list[Taken] = []
-    attempts = final_runs(validated[0][0], max(1, round(sum(epochs) / len(epochs))))
+    attempts = final_runs(validated[0][0], mean_best_epoch(results_of(validated)))
     for number, attempt in enumerate(attempts, start=1):
         phase = f"finetune on all rows, run {number} of {len(attempts)}"
         final.append((attempt, run_attempt(site, plan, attempt, phase=phase).result))
         keep_only(site, [each for each, _ in final], {final[0][0].name: final[0][1]})
     return final
+
+
+def mean_best_epoch(results: Sequence[Mapping[str, Any]]) -> int:
+    """Return which epoch was best on average over runs."""
+    return round(fmean(result["best_epoch"] for result in results))
 
 
 def _phase(attempt: Attempt, number: int, total: int) -> str:
