@@ -239,3 +239,22 @@ def test_threshold_that_is_best_for_validation_is_kept_and_used(tmp_path: Path) 
         each["null_margin"] <= threshold for each in told
     ]
     assert {"has_answer_f1", "no_answer_f1"} <= found.keys()
+
+
+@pytest.mark.slow
+def test_threshold_of_folds_is_used_for_the_model_of_all_rows(tmp_path: Path) -> None:
+    start = write_start(tmp_path / "start")
+    for seed, (part, count) in enumerate({"train": 40, "test": 11}.items()):
+        (tmp_path / f"{part}.json").write_text(json.dumps(squad(count, seed, impossible=True)))
+    asked = request(
+        tmp_path, model=start, parts=("train",), task=QA, folds=2, max_seq_length=30, epochs=1
+    )
+    files = {part: tmp_path / f"{part}.json" for part in ("train", "test")}
+    finetune(replace(asked, **files), tmp_path / "out", reporter=Silent())
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    name = "null_score_diff_threshold"
+    mean = np.mean([each["tuned"][name] for each in metrics["folds"]])
+    config = json.loads((tmp_path / "out" / "model" / "config.json").read_text())
+    assert config[name] == pytest.approx(mean)
+    for each in read_lines(tmp_path / "out" / "predictions-test.jsonl"):
+        assert bool(each["prediction"]) == (each["null_margin"] <= config[name])

@@ -17,7 +17,7 @@ from bertctl.model.optimiser import adamw
 from bertctl.model.weights import initialise
 from bertctl.pipeline.finetune import attempts
 from bertctl.pipeline.finetune.attempts import cells, fold_of, runs_of
-from bertctl.pipeline.finetune.choosing_runs import mean_best_epoch
+from bertctl.pipeline.finetune.choosing_runs import mean_best_epoch, mean_tuned
 from bertctl.pipeline.finetune.examples.examples import Examples
 from bertctl.pipeline.finetune.examples.texts import TextRow
 from bertctl.pipeline.finetune.layers import depth_of, freeze, slow_down
@@ -140,6 +140,11 @@ def test_folds_validate_every_row_once_and_the_model_learns_from_all(
     assert final["best_epoch"] == len(final["epochs"]) == mean_best_epoch(metrics["folds"])
     assert final["validation"] is None
     assert metrics["mean"]["test"] == final["test"]
+
+
+def test_what_folds_settle_is_their_mean() -> None:
+    results = [{"tuned": {"a": 1.0}}, {"tuned": {}}, {"tuned": {"a": 4.0}}]
+    assert mean_tuned(results) == {"a": 2.5}
 
 
 @pytest.mark.parametrize(("epochs", "expected"), [([1, 2, 2], 2), ([1, 1, 2], 1), ([7, 3, 2], 4)])

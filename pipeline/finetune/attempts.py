@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -32,6 +32,8 @@ class Attempt:
     """Which part of the training rows validates, counted from 0; None for the validation file"""
     last_epoch: int | None = None
     """After which epoch it ends, whose model is taken; None to go on and take the best"""
+    tuned: tuple[tuple[str, float], ...] = ()
+    """What earlier runs settled, where this one has no rows to settle it on"""
 
     @property
     def name(self) -> str:
@@ -42,7 +44,7 @@ class Attempt:
     @property
     def key(self) -> tuple[Hashable, ...]:
         """What the run's outcome depends on beside the recipe."""
-        return self.name, self.last_epoch
+        return self.name, self.last_epoch, self.tuned
 
 
 def cells(settings: FinetuneSettings) -> list[Attempt]:
@@ -70,11 +72,17 @@ def runs_of(cell: Attempt) -> list[Attempt]:
     ]
 
 
-def final_runs(cell: Attempt, last_epoch: int) -> list[Attempt]:
+def final_runs(cell: Attempt, last_epoch: int, tuned: Mapping[str, float]) -> list[Attempt]:
     """Return the runs over all training rows that follow upon folds: one for each seed."""
     settings = cell.settings
     return [
-        replace(cell, seed=settings.seed + number, fold=None, last_epoch=last_epoch)
+        replace(
+            cell,
+            seed=settings.seed + number,
+            fold=None,
+            last_epoch=last_epoch,
+            tuned=tuple(sorted(tuned.items())),
+        )
         for number in range(settings.seeds)
     ]
 

@@ -86,7 +86,8 @@ def _take_all(site: Site, plan: Plan) -> Outcome:
 def _take_final(site: Site, plan: Plan, validated: Sequence[Taken]) -> list[Taken]:
     """Train on all rows for as many epochs as were best on average."""
     final: list[Taken] = []
-    attempts = final_runs(validated[0][0], mean_best_epoch(results_of(validated)))
+    results = results_of(validated)
+    attempts = final_runs(validated[0][0], mean_best_epoch(results), mean_tuned(results))
     for number, attempt in enumerate(attempts, start=1):
         phase = f"finetune on all rows, run {number} of {len(attempts)}"
         final.append((attempt, run_attempt(site, plan, attempt, phase=phase).result))
@@ -97,6 +98,15 @@ def _take_final(site: Site, plan: Plan, validated: Sequence[Taken]) -> list[Take
 def mean_best_epoch(results: Sequence[Mapping[str, Any]]) -> int:
     """Return which epoch was best on average over runs."""
     return round(fmean(result["best_epoch"] for result in results))
+
+
+def mean_tuned(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the mean of what runs settled, each on its own rows."""
+    names = {name for result in results for name in result["tuned"]}
+    return {
+        name: fmean(each["tuned"][name] for each in results if name in each["tuned"])
+        for name in names
+    }
 
 
 def _phase(attempt: Attempt, number: int, total: int) -> str:

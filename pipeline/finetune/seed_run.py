@@ -76,7 +76,7 @@ def _make(
     step = best * course.steps_per_epoch
     checkpoint_after(directory_of(site, attempt), step).restore_weights(state.model)
     figures: dict[str, Any] = dict.fromkeys(SCORED)
-    tuned: Mapping[str, Any] = {}
+    tuned: Mapping[str, Any] = dict(attempt.tuned)
     for name in (name for name in SCORED if name in parts):
         part = parts[name]
         unit = "rows" if len(part.items) == part.items.num_rows else "windows"
