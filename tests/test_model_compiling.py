@@ -61,6 +61,10 @@ def test_compiled_layers_have_the_same_losses_and_gradients(
             assert other.grad is not None
             difference = torch.linalg.vector_norm(one.grad - other.grad)
             assert difference <= tolerance * torch.linalg.vector_norm(one.grad) + 1e-6, name
+    tokens = padded_batch((19, 6), config=CONFIG).packed().tokens
+    with torch.no_grad():
+        expected, compiled = (model.eval().logits(tokens)[0] for model in models)
+    assert torch.linalg.vector_norm(compiled - expected) <= tolerance * expected.norm()
 
 
 def test_layers_are_compiled_once_for_all_layers_and_numbers_of_rows() -> None:
