@@ -43,7 +43,8 @@ class FinetuneSettings:
     problem_type: Literal["auto", "single_label_classification", "multi_label_classification"] = (
         setting(
             "auto",
-            "One class a row, or several: a list of them, or names with | between; auto looks.",
+            "One class a row, or several: a list of them, or names parted by a vertical bar; auto "
+            "looks.",
         )
     )
     tag_scheme: Literal["auto", "any", "IOB1", "IOB2", "BIOES"] = setting(
