@@ -241,6 +241,25 @@ def test_threshold_that_is_best_for_validation_is_kept_and_used(tmp_path: Path) 
     assert {"has_answer_f1", "no_answer_f1"} <= found.keys()
 
 
+def test_question_whose_answer_is_not_found_teaches_nothing(tmp_path: Path) -> None:
+    start = write_start(tmp_path / "start")
+    content = squad(12, 0)
+    (tmp_path / "without.json").write_text(json.dumps(content))
+    stray = squad(1, 5)["data"][0]["paragraphs"][0]
+    stray["qas"][0]["answers"][0]["answer_start"] += 1
+    content["data"][0]["paragraphs"].insert(4, stray)
+    (tmp_path / "with.json").write_text(json.dumps(content))
+    asked = request(tmp_path, model=start, parts=("train",), task=QA, epochs=1, max_seq_length=30)
+    for name in ("without", "with"):
+        again = replace(asked, train=tmp_path / f"{name}.json")
+        finetune(again, tmp_path / name, reporter=Silent())
+    one, other = (
+        (tmp_path / name / "model" / "model.safetensors").read_bytes()
+        for name in ("without", "with")
+    )
+    assert one == other
+
+
 @pytest.mark.slow
 def test_threshold_of_folds_is_used_for_the_model_of_all_rows(tmp_path: Path) -> None:
     start = write_start(tmp_path / "start")

@@ -117,8 +117,8 @@ def test_ignored_labels_are_no_labels() -> None:
     examples = read_examples(some, COLUMNS, ignore_label=["-"], labelled=True)
     assert labels_of(examples) == ["x", None, "y", None]
     assert (len(examples), examples.num_labelled) == (4, 2)
-    assert [row.text for row in examples.labelled().rows] == ["a", "c"]
-    assert examples.labelled().place(1) == "some.csv, row 3 (line 7)"
+    assert [row.text for row in examples.to_learn_from().rows] == ["a", "c"]
+    assert examples.to_learn_from().place(1) == "some.csv, row 3 (line 7)"
 
 
 def test_file_of_ignored_labels_alone_can_score_nothing() -> None:

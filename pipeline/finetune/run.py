@@ -35,7 +35,7 @@ def run(site: Site, request: FinetuneRequest, material: Material) -> Finished:
     material.start.verify()
     tell_of_files(site.reporter, request, material)
     examples = {
-        name: each.labelled() if name == "train" else each
+        name: each.to_learn_from() if name == "train" else each
         for name, each in material.examples.items()
     }
     encoder = WordPieceEncoder(material.start.vocabulary, material.start.normalization)

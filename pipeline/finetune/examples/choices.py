@@ -46,6 +46,11 @@ class ChoiceRow:
         """Whether it is known which choice is right."""
         return self.right is not None
 
+    @property
+    def teaches(self) -> bool:
+        """Whether it can be learnt from: wherever it is labelled."""
+        return self.is_labelled
+
 
 def choose_choice_columns(table: Table, settings: FinetuneSettings) -> Columns:
     """Find the question, its choices and the answer: as told, or by their names.

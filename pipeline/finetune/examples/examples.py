@@ -22,6 +22,11 @@ class Example(Protocol):
         """Whether it is known what is true of it."""
         ...
 
+    @property
+    def teaches(self) -> bool:
+        """Whether it can be learnt from."""
+        ...
+
 
 Row = TypeVar("Row", bound=Example)
 
@@ -57,9 +62,9 @@ class Examples(Generic[Row]):
             numbers=[self.numbers[row] for row in rows],
         )
 
-    def labelled(self) -> Examples[Row]:
-        """Return the rows of which it is known what is true."""
-        return self.select([place for place, row in enumerate(self.rows) if row.is_labelled])
+    def to_learn_from(self) -> Examples[Row]:
+        """Return the rows that can be learnt from: it is known what is true of them."""
+        return self.select([place for place, row in enumerate(self.rows) if row.teaches])
 
     def num_also_in(self, other: Examples[Row]) -> int:
         """Count the rows that another file holds too, whatever their labels."""
@@ -77,10 +82,6 @@ class Known:
     """What of it the model's config.json keeps."""
     reads: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What of it says how files are to be read."""
-
-    def label_id(self, name: str) -> int:
-        """Return the place of a label that there is."""
-        return self.label_ids[name]
 
     @property
     def label_ids(self) -> dict[str, int]:

@@ -47,6 +47,14 @@ class QuestionRow:
         """Whether the answers are known."""
         return self.answers is not None
 
+    @property
+    def teaches(self) -> bool:
+        """Whether there is an answer to point at, or it is known that there is none."""
+        answers = self.answers
+        return answers is not None and (
+            not answers or any(each.start is not None for each in answers)
+        )
+
 
 def choose_question_columns(table: Table, settings: FinetuneSettings) -> Columns:
     """Take SQuAD's names, unless others are given."""
@@ -163,10 +171,3 @@ def learn_questions(train: Examples[QuestionRow], settings: FinetuneSettings) ->
         metric = "characters" if 2 * num_han > len(characters) else "words"
     has_impossible = any(row.answers == () for row in train.rows)
     return Known((), {}, {"answer_metric": metric, "has_impossible": has_impossible})
-
-
-def can_be_learnt(row: QuestionRow) -> bool:
-    """Whether a question has an answer to point at, or is known to have none."""
-    return row.answers is not None and (
-        not row.answers or any(each.start is not None for each in row.answers)
-    )

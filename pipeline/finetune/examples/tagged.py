@@ -45,6 +45,11 @@ class TaggedRow:
         """Whether there are tags."""
         return self.tags is not None
 
+    @property
+    def teaches(self) -> bool:
+        """Whether it can be learnt from: wherever it is labelled."""
+        return self.is_labelled
+
 
 def choose_tagged_columns(table: Table, settings: FinetuneSettings) -> Columns:
     """Find the tokens and their tags: by name where columns have names, else by what is in them.

@@ -31,6 +31,11 @@ class TextRow:
         """Whether there is a label."""
         return self.label is not None
 
+    @property
+    def teaches(self) -> bool:
+        """Whether it can be learnt from: wherever it is labelled."""
+        return self.is_labelled
+
 
 def read_texts(
     table: Table, columns: Columns, read_labels: Callable[[str], Sequence[Any]]

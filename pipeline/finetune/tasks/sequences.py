@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -145,8 +144,3 @@ def pieces_of(encoded: tuple[Ids, Ints]) -> Pieces:
     """Return what an encoder gives, ids and the ends of texts, as pieces."""
     ids, ends = encoded
     return Pieces(ids, np.diff(ends, prepend=0))
-
-
-def concatenated(several: Sequence[Ints]) -> Ints:
-    """Join arrays of whole numbers, of which there may be none."""
-    return np.concatenate([np.empty(0, np.int64), *several])
