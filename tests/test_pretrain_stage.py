@@ -1,4 +1,5 @@
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 import transformers
@@ -18,6 +20,9 @@ from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.tokens import pad_tokens
 from bertctl.model.weights import initialise
 from bertctl.pipeline.errors import BadInput, Stopped, WorkFailed
+from bertctl.pipeline.pretrain.course import Part, PretrainingCourse
+from bertctl.pipeline.pretrain.instances import Instances, Ints
+from bertctl.pipeline.pretrain.order import Order
 from bertctl.pipeline.pretrain.plan import config_of
 from bertctl.pipeline.pretrain.reading import Shard, ShardSet
 from bertctl.pipeline.pretrain.request import PretrainRequest
@@ -26,6 +31,7 @@ from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings
 from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.training.loop import MicroBatch
 
 from .corpora import write_predictable_corpus, write_vocabulary
 from .killing import bytes_of, kill_when
@@ -253,7 +259,7 @@ def test_gradient_does_not_depend_on_how_a_batch_is_cut(shards: Path, size: int)
     paths = sorted(shards.glob("train-*.arrow"))
     config = config_of(PretrainRequest(shards=(shards,), architecture=STILL), vocab_size=90)
 
-    def gradients(micro_batch_size: int) -> dict[str, torch.Tensor]:
+    def gradients(micro_batch_size: int) -> dict[str, torch.Tensor | None]:
         course = course_over(paths, config, copies=2, micro_batch_size=micro_batch_size)
         model = BertForPreTraining(config)
         initialise(model, config, seed=2)
@@ -276,6 +282,66 @@ def test_loss_that_is_not_a_number_stops_before_it_reaches_the_weights(
         run(shards, tmp_path / "run", training=wild)
     assert "--learning-rate" in failure.value.hint
     assert not (tmp_path / "run" / "manifest.json").exists()
+
+
+def test_step_whose_loss_is_no_number_names_its_documents(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = PretrainingCourse.loss
+
+    def broken(
+        self: PretrainingCourse, model: torch.nn.Module, part: MicroBatch[Part], key: DropoutKey
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor | float]]:
+        value, figures = loss(self, model, part, key)
+        return value * (torch.nan if (key.step, part.position) == (2, 4) else 1), figures
+
+    monkeypatch.setattr(PretrainingCourse, "loss", broken)
+    with pytest.raises(WorkFailed, match=r"Step 3: the loss is nan") as failure:
+        run(shards, tmp_path / "run")
+    named = re.findall(r"\b[0-9a-f]{16}\b", failure.value.message)
+    paths = sorted(shards.glob("train-*.arrow"))
+    sizes = [len(Shard(path)) for path in paths]
+    # Two copies of two shards each: the third step is well within the first.
+    order = Order([sum(sizes[:2]), sum(sizes[2:])], TRAINING.seed)
+    table = pa.concat_tables(pa.ipc.open_file(path).read_all() for path in paths)
+    rows = table.take(order.rows(np.arange(22, 33))).to_pylist()
+    rows.sort(key=lambda row: -len(row["input_ids"]))
+    expected = {row[name] for row in rows[4:8] for name in ("document_a", "document_b")}
+    assert {int(each, 16) for each in named} == expected
+
+
+def test_going_on_reads_nothing_of_the_steps_before(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = 1_000_000
+    endless = replace(TRAINING, steps=far + 5, schedule="constant", warmup_proportion=0.0)
+    counted = iter(range(100))
+    with pytest.raises(Stopped):
+        run(shards, tmp_path / "run", training=endless, should_stop=lambda: next(counted) == 9)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    (checkpoints / "step-00000010").rename(checkpoints / f"step-{far:08d}")
+    record = checkpoints / f"step-{far:08d}" / "checkpoint.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "step": far}))
+    read: list[int] = []
+    positions: list[tuple[int, int]] = []
+    rows, read_rows = Order.rows, ShardSet.read
+
+    def asking(self: Order, wanted: Ints) -> Ints:
+        positions.append((int(wanted[0]), len(wanted)))
+        return rows(self, wanted)
+
+    def reading(self: ShardSet, wanted: Ints) -> Instances:
+        read.append(len(wanted))
+        return read_rows(self, wanted)
+
+    monkeypatch.setattr(Order, "rows", asking)
+    monkeypatch.setattr(ShardSet, "read", reading)
+    with pytest.raises(Stopped):
+        run(shards, tmp_path / "run", training=endless, should_stop=lambda: True)
+    assert positions == [(far * 11, 11)]
+    assert len(read) == 2  # the held-out instances, and the step's own
+    assert 11 in read
+    assert figures_of(tmp_path / "run")[-1]["step"] == far + 1
 
 
 def test_flipped_byte_in_a_shard_is_found_when_it_is_first_opened(

@@ -50,7 +50,7 @@ def launch(command: Sequence[str], num_processes: int) -> int:
     Raises:
         WorkFailed: they failed again and again.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    _silence()
     with tempfile.TemporaryDirectory(prefix="bertctl-") as scratch:
         ending = Path(scratch, "ending")
         os.environ[ENDING] = str(ending)
@@ -70,6 +70,13 @@ def launch(command: Sequence[str], num_processes: int) -> int:
         finally:
             del os.environ[ENDING]
         return read_ending(ending) or 0
+
+
+def _silence() -> None:
+    """Keep the launcher's own log out of what people read: each of its modules has a logger."""
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("torch.distributed.elastic"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _config(num_processes: int) -> LaunchConfig:
