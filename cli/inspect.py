@@ -14,6 +14,7 @@ from ..pipeline.errors import BadInput
 from ..pipeline.inspect.settings import InspectHow
 from ..pipeline.inspect.subject import Subject, subject_of
 from ..pipeline.stage.settings import check_settings, settings_of
+from ..pipeline.training.model_layout import model_directory
 from .console import Console
 from .options import collect, looking_options, settings_options
 
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _OWN_SETTINGS: dict[str, Subject] = {"row": "shard", "text": "vocab"}
-_NAMES: dict[Subject, str] = {"shard": "shards", "vocab": "a vocabulary", "corpus": "a corpus"}
+_NAMES: dict[Subject, str] = {
+    "shard": "shards",
+    "vocab": "a vocabulary",
+    "corpus": "a corpus",
+    "model": "a model",
+}
 
 
 @click.command(
@@ -33,22 +39,26 @@ _NAMES: dict[Subject, str] = {"shard": "shards", "vocab": "a vocabulary", "corpu
 @settings_options(InspectHow, CorpusSettings, SentenceSettings)
 @looking_options
 def command(inputs: tuple[str, ...], **values: Any) -> None:
-    """Show what is in a corpus, a vocabulary or shards.
+    """Show what is in a corpus, a vocabulary, shards or a model.
 
     INPUT is raw text, named as for `bertctl shard`: its documents and sentences are shown as they
     will be seen, and what looks wrong is told, in seconds for any size. Or it is a directory of
-    shards or one of its files: some instances are shown. Or it is a vocabulary.
+    shards or one of its files: some instances are shown. Or it is a vocabulary. Or it is a model, a
+    run or a checkpoint: shape, parameters and norms by part, and what is known of its training.
     """
     console = Console.of(values)
     how = collect(InspectHow, values)
     corpus, sentences = collect(CorpusSettings, values), collect(SentenceSettings, values)
     check_settings(how, corpus, sentences)
     subject = subject_of(inputs)
+    if subject == "model" and how.text is not None:
+        subject = "vocab"  # a model has its vocabulary beside it
     _refuse_idle_settings(subject, how, corpus, sentences)
     shows: Mapping[Subject, Callable[[], None]] = {
         "shard": lambda: _show_instances(Path(inputs[0]), how, console),
         "vocab": lambda: _show_vocabulary(Path(inputs[0]), how, console),
         "corpus": lambda: _show_corpus(inputs, corpus, sentences, how, console),
+        "model": lambda: _show_model(Path(inputs[0]), console),
     }
     shows[subject]()
 
@@ -85,11 +95,24 @@ def _show_vocabulary(path: Path, how: InspectHow, console: Console) -> None:
     from ..pipeline.inspect.vocabulary import look_at_vocabulary
     from .showing import vocabulary_rows
 
-    look = look_at_vocabulary(path, how.text)
+    look = look_at_vocabulary(model_directory(path), how.text)
     if console.as_json:
         _print_json({"subject": "vocab", "input": str(path), **look.as_json()})
         return
     console.table(str(path), vocabulary_rows(look))
+
+
+def _show_model(path: Path, console: Console) -> None:
+    from ..pipeline.inspect.model import look_at_model
+    from .showing import PARTS_HEADING, model_rows, part_rows
+
+    look = look_at_model(path)
+    if console.as_json:
+        _print_json({"subject": "model", "input": str(path), **look.as_json()})
+        return
+    console.table(str(path), model_rows(look))
+    console.terminal().print()
+    console.table("", part_rows(look), heading=PARTS_HEADING)
 
 
 def _show_corpus(

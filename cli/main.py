@@ -28,7 +28,7 @@ STAGES = {
 }
 TOOLS = {
     "status": "Show which outputs there are, and how each stands.",
-    "inspect": "Show a corpus, a vocabulary or shards as readable text.",
+    "inspect": "Show a corpus, a vocabulary, shards or a model as readable text.",
     "verify": "Prove from its files that a directory is what it says.",
     "predict": "Ask a model of texts: words for [MASK], labels, vectors.",
     "completion": "Teach bash, zsh or fish to complete commands and flags.",

@@ -8,11 +8,13 @@ from rich.text import Text
 
 from ..pipeline.inspect.corpus import CorpusLook, ShownDocument
 from ..pipeline.inspect.instances import Instance, Segment, Token
+from ..pipeline.inspect.model import ModelLook
 from ..pipeline.inspect.vocabulary import VocabularyLook
 from ..pipeline.wordpiece.vocabulary import CONTINUATION
 
 _STYLES = {"masked": "bold magenta", "random": "bold red", "kept": "green"}
 _SHOWN_SENTENCES, _SHOWN_CHARACTERS = 6, 300
+_SHOWN_LABELS = 8
 LEGEND = Text.assemble(
     ("[MASK→word]", _STYLES["masked"]),
     " masked   ",
@@ -110,6 +112,61 @@ def vocabulary_rows(look: VocabularyLook) -> list[tuple[str, str]]:
     for script, characters in look.unknown_characters.items():
         rows.append((f"  unknown, {script}", " ".join(characters)))
     return rows
+
+
+PARTS_HEADING = ("part", "parameters", "norm", "rms", "largest")
+
+
+def model_rows(look: ModelLook) -> list[tuple[str, str]]:
+    """Return what a model is and comes from, names and values."""
+    shape = look.shape
+    rows = [
+        ("kind", look.kind),
+        ("architecture", look.architecture),
+        ("layers", f"{shape['num_hidden_layers']}"),
+        ("hidden size", f"{shape['hidden_size']:,}"),
+        ("attention heads", f"{shape['num_attention_heads']}"),
+        ("intermediate size", f"{shape['intermediate_size']:,}"),
+        ("vocabulary", f"{shape['vocab_size']:,} tokens"),
+        ("reads up to", f"{shape['max_position_embeddings']:,} tokens"),
+        ("parameters", f"{look.parameters:,} ({look.dtype})"),
+    ]
+    if look.labels:
+        shown = ", ".join(look.labels[:_SHOWN_LABELS])
+        more = ", …" if len(look.labels) > _SHOWN_LABELS else ""
+        rows.append(("labels", f"{len(look.labels):,}: {shown}{more}"))
+    if look.step is not None:
+        rows.append(("as it was after step", f"{look.step:,}"))
+    rows += [(name.replace("_", " "), str(value)) for name, value in look.training.items()]
+    rows += [
+        (f"made from {role}", fingerprint[:12]) for role, fingerprint in look.made_from.items()
+    ]
+    for name, figures in look.figures.items():
+        rows += [
+            (f"{name} {figure.replace('_', ' ')}", _figure(figure, value))
+            for figure, value in figures.items()
+        ]
+    return rows
+
+
+def part_rows(look: ModelLook) -> list[tuple[str, ...]]:
+    """Return a model's parts, a row each."""
+    return [
+        (
+            part.name,
+            f"{part.parameters:,}",
+            f"{part.norm:,.2f}",
+            f"{part.rms:.4f}",
+            f"{part.largest:.3f}",
+        )
+        for part in look.parts
+    ]
+
+
+def _figure(name: str, value: float) -> str:
+    if name.endswith(("accuracy", "f1")):
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def _plural(word: str, count: int) -> str:

@@ -160,9 +160,9 @@ def test_subject_is_told_from_what_is_there(shards: Path, tmp_path: Path) -> Non
     }.items():
         assert subject_of([str(path)]) == subject, path
     assert subject_of([str(shards), str(corpus)]) == "corpus"
-    of_another_version = {"kind": "bertctl recipe", "stage": "pretrain", "shape": "unknown"}
+    of_another_version = {"kind": "bertctl recipe", "stage": "distil", "shape": "unknown"}
     (tmp_path / "recipe.json").write_text(json.dumps(of_another_version))
-    with pytest.raises(BadInput, match="made by `bertctl pretrain`"):
+    with pytest.raises(BadInput, match="made by `bertctl distil`, a stage that"):
         subject_of([str(tmp_path)])
 
 

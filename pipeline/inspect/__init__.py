@@ -1,1 +1,1 @@
-"""`bertctl inspect`: what is in a corpus, a vocabulary or shards, so that a person can read it."""
+"""`bertctl inspect`: what is in a corpus, a vocabulary, shards or a model, for a person to read."""

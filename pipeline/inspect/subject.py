@@ -1,4 +1,4 @@
-"""What a person points at: shards, a vocabulary, or a corpus. Nothing heavy is imported."""
+"""What a person points at: shards, a model, a vocabulary or a corpus. Nothing heavy is loaded."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Literal
 from ..errors import BadInput
 from ..stage.files import read_json
 from ..stage.manifest import MANIFEST, RECIPE
+from ..training.checkpoint_record import STATE
+from ..training.model_layout import CONFIG, WEIGHTS
 
-Subject = Literal["shard", "vocab", "corpus"]
+Subject = Literal["shard", "vocab", "corpus", "model"]
 
 _VOCABULARY_FILES = ("vocab.txt", "tokenizer.json")
 _MARKS = ("bertctl recipe", "bertctl manifest")
@@ -21,7 +23,7 @@ def subject_of(inputs: Sequence[str]) -> Subject:
     """Tell what `inputs` name.
 
     Raises:
-        BadInput: it is the output of a stage that there is nothing to show of.
+        BadInput: it is the output of a stage that this version doesn't know.
     """
     if len(inputs) != 1:
         return "corpus"
@@ -33,13 +35,16 @@ def subject_of(inputs: Sequence[str]) -> Subject:
     match stage:
         case "shard" | "vocab":
             return stage
+        case "pretrain" | "finetune":
+            return "model"
+        case None if (path / STATE).is_file() or _is_model(path):
+            return "model"
         case None:
             known = any((path / name).is_file() for name in _VOCABULARY_FILES)
             return "vocab" if known else "corpus"
         case _:
             raise BadInput(
-                f"{path} was made by `bertctl {stage}`; what can be shown are a corpus, a "
-                "vocabulary and shards.",
+                f"{path} was made by `bertctl {stage}`, a stage that this version doesn't know.",
                 hint=f"Its figures are in {path / 'manifest.json'} and {path / 'log'}.",
             )
 
@@ -52,6 +57,10 @@ def _stage_of(directory: Path) -> str | None:
         if content.get("kind") in _MARKS and isinstance(recipe, dict) and recipe.get("stage"):
             return str(recipe["stage"])
     return None
+
+
+def _is_model(directory: Path) -> bool:
+    return all((directory / name).is_file() for name in (CONFIG, WEIGHTS))
 
 
 def _is_shard(path: Path) -> bool:
