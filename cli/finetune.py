@@ -84,8 +84,8 @@ _NAMES = {
     "mse": "mean squared error",
 }
 """Figures that are shown, and what people call them; metrics.json has all of them."""
-_PLAIN = ("pearson", "spearman", "mse")
-"""Those that are no share of anything"""
+_PLAIN = {"pearson": ".3f", "spearman": ".3f", "mse": ".4g"}
+"""Those that are no share of anything, and how they are written"""
 
 
 def _rows(done: Completion) -> list[tuple[str, str]]:
@@ -147,7 +147,8 @@ def _told(figures: Mapping[str, Any], name: str, figure: str) -> str:
 
 def _number(figure: str, value: float, deviation: float | None, *, unit: str = " %") -> str:
     if figure in _PLAIN:
-        return f"{value:.3f}" + (f" ± {deviation:.3f}" if deviation is not None else "")
+        form = _PLAIN[figure]
+        return f"{value:{form}}" + (f" ± {deviation:{form}}" if deviation is not None else "")
     return (
         f"{100 * value:.1f}" + (f" ± {100 * deviation:.1f}" if deviation is not None else "") + unit
     )
