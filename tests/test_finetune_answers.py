@@ -66,6 +66,7 @@ def test_words_are_compared_as_squad_does(
         ("《战国无双3》", "战国无双3", (1, 1)),
         ("光荣", "omega force", (0, 0)),
         ("上海北京", "北京上海", (0, 0.5)),
+        ("光荣…", "光荣", (0, 2 * (2 / 3) / (2 / 3 + 1))),
     ],
 )
 def test_characters_are_compared_as_cmrc_does(

@@ -17,7 +17,8 @@ Scores = tuple[float, float]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_CMRC_PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》…·、「」（）－～『』")
+_CMRC_PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
+"""Its program's list, whose ellipsis is two characters and so never met"""
 _HAN_OR_WORD = re.compile(
     r"[\u4e00-\u9fa5]|[^\W\u4e00-\u9fa5]+(?:['.,][^\W\u4e00-\u9fa5]+)*|[^\w\s]"
 )
