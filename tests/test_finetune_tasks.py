@@ -19,8 +19,13 @@ from transformers import (
     AutoTokenizer,
 )
 
+from bertctl.pipeline.finetune.course import predict
+from bertctl.pipeline.finetune.fitted import fitted_task
+from bertctl.pipeline.finetune.reading.rows import read_table
 from bertctl.pipeline.finetune.stage import finetune
+from bertctl.pipeline.stage.ownership import recipe_at
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.training.starting_point import open_stored
 from bertctl.pipeline.verify.verify import verify
 
 from .finetune_toys import (
@@ -258,3 +263,30 @@ def test_best_stretch_of_transformers_scores_is_the_answer(done: Mapping[str, Pa
 def test_output_of_every_task_is_proven_by_verify(done: Mapping[str, Path], name: str) -> None:
     verdict = verify(done[name], reporter=Silent())
     assert not [check for check in verdict.checks if not check.ok]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["regression", "several", "token-classification", "multiple-choice", "question-answering"],
+)
+def test_stored_model_tells_again_what_it_told(done: Mapping[str, Path], name: str) -> None:
+    """Reading, encoding, weights and telling come from the model's directory and recipe alone."""
+    output = done[name]
+    start = open_stored(output, None, flag="--model")
+    recipe = recipe_at(output)
+    assert recipe is not None
+    fitted = fitted_task(start, recipe.what)
+    (path,) = output.parent.glob("test.json*")
+    table = read_table(path, kinds=fitted.kind.files)
+    columns = fitted.kind.columns(table, fitted.settings)
+    examples = fitted.kind.read(table, columns, fitted.settings, labelled=False)
+    items = fitted.task.encode(fitted.encoder, examples)
+    model = fitted.build(start, "float32")
+    outputs = predict(fitted.task, model, items, micro_batch_size=6, device=torch.device("cpu"))
+    judged = fitted.task.judge(items, outputs, examples, fitted.tuned)
+    for row, told in enumerate(predictions(output)):
+        for key, value in judged.tell(row).items():
+            if key == "prediction" and name == "regression":
+                assert value == pytest.approx(told[key], rel=1e-5)
+            elif key not in ("probabilities", "n_best"):
+                assert value == told[key]

@@ -138,6 +138,11 @@ def kind_of(settings: FinetuneSettings) -> Kind:
     return _KINDS[settings.task]
 
 
+def kind_named(name: str) -> Kind:
+    """Return the kind of a name."""
+    return next(kind for kind in (*_KINDS.values(), _SEVERAL) if kind.name == name)
+
+
 def settled(kind: Kind, table: Table, columns: Columns, settings: FinetuneSettings) -> Kind:
     """Return the kind once the training file is known: of classes, one a row or several."""
     if kind is not _CLASSES or settings.problem_type == SINGLE:
