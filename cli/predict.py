@@ -157,10 +157,11 @@ def _lines(row: Row, answer: Mapping[str, Any]) -> Iterator[str]:
             for each in tokens:
                 yield f"  {each['probability']:6.1%}  {each['token']}"
         return
+    if "predictions" in answer:
+        yield f"{', '.join(answer['predictions']) or '(none)'}\t{shown}"
+        return
     prediction = answer["prediction"]
     if isinstance(prediction, str):
         yield f"{answer['probabilities'][prediction]:6.1%}  {prediction}\t{shown}"
-    elif isinstance(prediction, list):
-        yield f"{', '.join(prediction) or '(none)'}\t{shown}"
     else:
         yield f"{prediction:g}\t{shown}"

@@ -285,6 +285,26 @@ def test_random_start_and_a_checkpoint_are_known_by_their_fingerprints(project: 
     )
 
 
+def test_classifiers_side_by_side_are_not_taken_for_each_other_s_start(project: Path) -> None:
+    tokenizer = (project / "vocab" / "tokenizer.json").read_text()
+    config = {"vocab_size": 77}
+    shape = replace(SIZES["tiny"], vocab_size=77)
+    for name, start in (
+        ("one", "a" * 64),
+        ("two", fingerprint_of(["random", shape.to_dict()])),
+    ):
+        finish(
+            project / name,
+            "finetune",
+            earlier={"model": start, "vocab": "b" * 64},
+            files={"model/tokenizer.json": tokenizer, "model/config.json": json.dumps(config)},
+        )
+    later(project / "two", 60)
+    found = standings(project / "one", project / "two")
+    assert [each.state for each in found.values()] == ["complete", "complete"]
+    assert found["two"].sources[0].random == "random:tiny"
+
+
 def test_several_roles_of_one_kind_are_found_each(project: Path) -> None:
     shards = Manifest.read(project / "shards")
     encoder = Manifest.read(project / "encoder")
@@ -391,6 +411,15 @@ def test_fine_tuning_is_so_far_as_its_seeds_and_epochs(tmp_path: Path) -> None:
         record = {"progress": {"epochs": [{}] * epochs}}
         (place / "checkpoint.json").write_text(json.dumps(record))
     assert _progress(tmp_path) == (pytest.approx(0.35), "seed 2 of 4, epoch 2 of 5")
+
+
+def test_folds_and_grids_are_runs_too(tmp_path: Path) -> None:
+    begin(tmp_path / "out", "finetune", what={"seeds": 1, "epochs": 4, "folds": 4})
+    for fold in (1, 2):
+        UnitStore(tmp_path / "out").build(f"seed-7-fold-{fold}", "key", lambda _: {})
+    assert _progress(tmp_path) == (pytest.approx(0.4), "run 3 of 5, epoch 0 of 4")
+    begin(tmp_path / "out", "finetune", what={"seeds": 1, "epochs": 4, "grid": True})
+    assert _progress(tmp_path) == (None, "2 runs of a grid")
 
 
 def _progress(place: Path) -> tuple[float | None, str]:

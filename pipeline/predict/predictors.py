@@ -172,7 +172,7 @@ def _classify(model: nn.Module, asked: Asked) -> list[Answer]:
         return _named(scores.softmax(dim=1), names)
     return [
         {
-            "prediction": [name for name, each in zip(names, row, strict=True) if each > 0.5],
+            "predictions": [name for name, each in zip(names, row, strict=True) if each > 0.5],
             "probabilities": {
                 name: round(each, _DIGITS) for name, each in zip(names, row, strict=True)
             },

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ...model.config import SIZES
 from ..errors import BertctlError
-from ..stage.files import FileRecord, fingerprint_of
+from ..stage.files import FileRecord, fingerprint_of, read_json
 from ..training.checkpoint_record import STATE, CheckpointRecord
 from ..training.model_layout import CONFIG, MODEL, WEIGHTS
 from ..training.starting_point import RANDOM
@@ -89,6 +89,8 @@ class Origins:
         if stages == _MODELS and (name := _random_model(output, fingerprint, beside)):
             return Source(role, fingerprint, None, None, random=name)
         kin = _marks(output).union(*map(_marks, beside))
+        # A classifier beside this one may be of the same start, or of any other.
+        stages = tuple(stage for stage in stages if stage != "finetune")
         alike = [each for each in self.outputs if each.stage in stages and each is not output]
         since = [
             each
@@ -158,7 +160,9 @@ def _random_model(output: Output, fingerprint: str, beside: Sequence[Output]) ->
     assert output.recipe is not None
     prob = output.recipe.what.get("dropout_prob")
     dropped = {} if prob is None else dict.fromkeys(_DROPOUT, prob)
-    sizes = [each.manifest.statistics.get("vocab_size") for each in beside if each.manifest]
+    own = read_json(output.directory / MODEL / CONFIG) or {}
+    told = [each.manifest.statistics for each in beside if each.manifest]
+    sizes = {each.get("vocab_size") for each in (own, *told)}
     for name, config in SIZES.items():
         for vocab_size in (each for each in sizes if isinstance(each, int)):
             shape = replace(config, vocab_size=vocab_size, **dropped)

@@ -17,7 +17,7 @@ _UNITS = f"{WORK}/units/"
 _PIECE = re.compile(re.escape(_UNITS) + r".*-[0-9a-f]{8}-[0-9]{5}\.json")
 _SHARD = re.compile(r"(train|validation)-[0-9]{5}-of-([0-9]{5})\.arrow")
 _CHECKPOINT = re.compile(r"(.*)checkpoints/step-([0-9]+)/checkpoint\.json")
-_SEED = re.compile(re.escape(_UNITS) + r"seed-([0-9]+)\.json")
+_RUN = re.compile(re.escape(_UNITS) + r"((?:.*-)?seed-[0-9]+(?:-fold-[0-9]+)?)\.json")
 _LOG = "log/metrics.jsonl"
 _MOST_UNITS_READ = 100
 """Of more, so many tell how large a piece is in the mean: there may be a hundred thousand."""
@@ -97,27 +97,32 @@ def _total_steps(what: Mapping[str, Any], sources: Sequence[Output]) -> int | No
     return max(1, round(epochs * instances / copies / batch_size))
 
 
-def _of_seeds(output: Output, what: Mapping[str, Any]) -> Progress:
-    """Tell of finished seeds, and of the epochs of the one under way."""
+def _of_runs(output: Output, what: Mapping[str, Any]) -> Progress:
+    """Tell of finished runs, a seed's or a fold's each, and of the epochs of the one under way."""
     seeds, epochs = what.get("seeds"), what.get("epochs")
     if not (isinstance(seeds, int) and isinstance(epochs, int) and seeds and epochs):
         return Progress(None, "")
-    done = {match[1] for name in output.sizes if (match := _SEED.fullmatch(name))}
+    done = {match[1] for name in output.sizes if (match := _RUN.fullmatch(name))}
+    if what.get("grid"):
+        return Progress(None, f"{len(done):,} runs of a grid")
+    # Over all rows, once more, when every fold is done.
+    total = seeds * ((what.get("folds") or 0) + 1)
     begun = [
         len((read_json(output.directory / name) or {}).get("progress", {}).get("epochs", ()))
         for name in _checkpoints(output)
-        if not any(f"seed-{seed}/" in name for seed in done)
+        if not any(f"/{run}/" in name for run in done)
     ]
     epoch = max(begun, default=0)
-    seed = f"seed {min(len(done) + 1, seeds)} of {seeds}, " if seeds > 1 else ""
-    share = min(1.0, (len(done) + epoch / epochs) / seeds)
-    return Progress(share, f"{seed}epoch {epoch} of {epochs}")
+    kind = "run" if what.get("folds") else "seed"
+    run = f"{kind} {min(len(done) + 1, total)} of {total}, " if total > 1 else ""
+    share = min(1.0, (len(done) + epoch / epochs) / total)
+    return Progress(share, f"{run}epoch {epoch} of {epochs}")
 
 
 _TELLERS: Mapping[str, Callable[[Output, Mapping[str, Any]], Progress]] = {
     "vocab": _of_vocab,
     "shard": _of_shards,
-    "finetune": _of_seeds,
+    "finetune": _of_runs,
 }
 
 
