@@ -278,8 +278,8 @@ def test_stored_model_tells_again_what_it_told(done: Mapping[str, Path], name: s
     fitted = fitted_task(start, recipe.what)
     (path,) = output.parent.glob("test.json*")
     table = read_table(path, kinds=fitted.kind.files)
-    columns = fitted.kind.columns(table, fitted.settings)
-    examples = fitted.kind.read(table, columns, fitted.settings, labelled=False)
+    assert fitted.columns is not None
+    examples = fitted.kind.read(table, fitted.columns, fitted.settings, labelled=False)
     items = fitted.task.encode(fitted.encoder, examples)
     model = fitted.build(start, "float32")
     outputs = predict(fitted.task, model, items, micro_batch_size=6, device=torch.device("cpu"))

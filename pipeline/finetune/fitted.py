@@ -17,6 +17,7 @@ from ..training.model_files import load_weights, read_model
 from ..training.starting_point import StartingPoint
 from ..wordpiece.encode import WordPieceEncoder
 from .examples.classes import SINGLE
+from .examples.columns import Columns
 from .examples.examples import Examples, Known
 from .examples.kinds import Kind, kind_named
 from .examples.numbers import REGRESSION
@@ -48,6 +49,8 @@ class Fitted:
     encoder: WordPieceEncoder
     tuned: Mapping[str, Any]
     """What `judge` is to be given"""
+    columns: Columns | None
+    """Those it was fitted to; None where there is no recipe to tell"""
 
     def build(self, start: StartingPoint, precision: Precision) -> nn.Module:
         """Return the model with its weights, as `judge` expects it to be: for numbers, unscaled."""
@@ -89,13 +92,20 @@ def fitted_task(start: StartingPoint, what: Mapping[str, Any]) -> Fitted:
     nothing = Examples[Any](Table(Path(), "", {}, []), [], [])
     task = task_of(kind.name, known, settings, nothing, encoder)
     tuned = {THRESHOLD: content[THRESHOLD]} if THRESHOLD in content else {}
-    return Fitted(kind, settings, task, encoder, tuned)
+    return Fitted(kind, settings, task, encoder, tuned, _columns(what))
 
 
 def _problem(start: StartingPoint) -> str:
     """Return what kind of labels a classifier has: of one score, it is a number."""
     told = start.content.get("problem_type")
     return told or (REGRESSION if len(start.label_names) == 1 else SINGLE)
+
+
+def _columns(what: Mapping[str, Any]) -> Columns | None:
+    if "label_column" not in what:
+        return None
+    texts = (what.get("text_column"), what.get("text_pair_column"))
+    return Columns(*texts, what["label_column"], tuple(what.get("choice_column", ())))
 
 
 def _metric(what: Mapping[str, Any]) -> str:
