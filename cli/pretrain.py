@@ -136,6 +136,8 @@ def _rows(done: Completion) -> list[tuple[str, str]]:
         if measured and name in measured:
             beaten = f"{mark}: {baseline[name]:{style}}"
             rows.append((label, f"{measured[name]:{style}}  ({beaten})"))
+    if figures["health"] is not None:
+        rows.append(("health", "see the warnings" if figures["health"] else "nothing looks wrong"))
     return rows
 
 

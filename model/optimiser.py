@@ -52,6 +52,15 @@ def _groups(
     return [group for group in groups if group["params"]]
 
 
+def kept_where(value: Tensor, parameter: nn.Parameter, group: Mapping[str, Any]) -> Tensor:
+    """Return a tensor of a parameter's optimizer state on the device where the optimizer needs it.
+
+    Counts of steps stay on the processor, unless a fused kernel reads them.
+    """
+    counts = value.ndim == 0 and not (group.get("fused") or group.get("capturable"))
+    return value if counts else value.to(parameter.device)
+
+
 def decays(name: str) -> bool:
     """Tell whether weight decay applies to a parameter of this name (Devlin et al. 2018, A.2)."""
     return not name.endswith("bias") and "LayerNorm" not in name

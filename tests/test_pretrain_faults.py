@@ -167,3 +167,14 @@ def test_no_held_out_documents_are_said_with_the_reason(tmp_path: Path) -> None:
     assert any("no held-out documents (--validation-fraction 0" in said for said in reporter.said)
     assert done.manifest.statistics["validation"] is None
     assert done.manifest.statistics["baseline"] is None
+
+
+def test_token_beyond_the_vocabulary_is_refused_before_it_is_trained_on(
+    copy: Path, tmp_path: Path
+) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["statistics"]["vocab_size"] -= 8
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadInput, match=r"holds a token \d+; its vocabulary ends before"):
+        run(copy, tmp_path / "run", training=ONE_STEP)
+    assert not (tmp_path / "run" / "manifest.json").exists()

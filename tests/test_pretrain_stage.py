@@ -128,10 +128,11 @@ def test_run_killed_between_steps_ends_with_the_same_weights(
     ended = kill_when(command(shards, output), lambda: steps_logged(output) >= 5, by)
     assert ended.returncode == (-by if by == signal.SIGKILL else 128 + by), ended.stderr
     assert not (output / "manifest.json").exists()
-    kept = sorted(path.name for path in (output / "checkpoints").iterdir())
+    # A checkpoint is written while training goes on: whoever is killed may have none yet.
+    kept = [int(path.name.removeprefix("step-")) for path in output.glob("checkpoints/step-*")]
+    assert max(kept, default=0) < STEPS
     if by == signal.SIGTERM:
-        assert int(kept[-1].removeprefix("step-")) >= 5, "SIGTERM keeps the last step"
-    assert 0 < int(kept[-1].removeprefix("step-")) < STEPS
+        assert max(kept) >= 5, "SIGTERM keeps the last step"
     run(shards, output)
     assert bytes_of(output) == bytes_of(whole)
     lines = (output / "log" / "metrics.jsonl").read_text().splitlines()
@@ -161,7 +162,8 @@ def test_run_killed_inside_a_checkpoint_s_write_ends_with_the_same_weights(
     hanging = [sys.executable, "-c", HANG_BEFORE_A_CHECKPOINT_STANDS, *flags(shards, output)]
 
     def written() -> bool:
-        return steps_logged(output) >= 6 and (aside / "checkpoint.json").is_file()
+        first = output / "checkpoints" / "step-00000003"
+        return first.is_dir() and (aside / "checkpoint.json").is_file()
 
     ended = kill_when(hanging, written, signal.SIGKILL)
     assert ended.returncode == -signal.SIGKILL

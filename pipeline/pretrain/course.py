@@ -15,6 +15,7 @@ from ...model.flops import training_step_flops
 from ...model.pretraining import PretrainingSums
 from ...model.schedule import learning_rate
 from ...model.tokens import PretrainingBatch, pack_causal_batch, pack_pretraining_batch
+from ..errors import BadInput
 from ..training.loop import MicroBatch
 from ..training.place import Place
 from .instances import Instances, Integers, Ints
@@ -114,6 +115,7 @@ class PretrainingCourse:
         if not parts:
             return []
         instances = reading.shards.read(rows[np.concatenate([part for _, part in parts])])
+        self._refuse_unknown_tokens(reading, instances)
         # All parts but the very last of a batch are of one size.
         return [
             MicroBatch(
@@ -129,6 +131,16 @@ class PretrainingCourse:
                 parts, instances.cut(reading.micro_batch_size), strict=True
             )
         ]
+
+    def _refuse_unknown_tokens(self, reading: Reading, instances: Instances) -> None:
+        """Raise `BadInput` for what a GPU would read beyond its table, and train on, silently."""
+        highest = max(instances.input_ids.max(), instances.masked_lm_ids.max(initial=0))
+        if highest >= self.config.vocab_size:
+            raise BadInput(
+                f"{reading.shards.directory} holds a token {highest:,}; its vocabulary ends before "
+                f"{self.config.vocab_size:,}.",
+                hint="Make the shards again: they aren't what their manifest says.",
+            )
 
     def loss(
         self, model: torch.nn.Module, micro_batch: MicroBatch[Part], key: DropoutKey

@@ -84,6 +84,11 @@ class ShardSet:
         self._ends = np.cumsum(sizes, dtype=np.int64)
         self._open: dict[int, Shard] = {}
 
+    @property
+    def directory(self) -> Path:
+        """Where the shards stand."""
+        return self._paths[0].parent
+
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 

@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ...model.optimiser import kept_where
 from ..errors import WorkFailed
 from ..stage.files import FileRecord, publish
 from ..stage.report import Reporter
@@ -52,10 +53,7 @@ class Checkpoint:
                     if key.startswith(prefix)
                 }
                 optimizer.state[parameter] = {
-                    # The count of steps stays where the optimizer keeps it: on the processor
-                    # unless it is fused on a GPU, which moves it there by itself.
-                    key: each if key == "step" else each.to(parameter.device)
-                    for key, each in state.items()
+                    key: kept_where(each, parameter, group) for key, each in state.items()
                 }
 
 

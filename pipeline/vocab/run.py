@@ -54,7 +54,7 @@ class Count:
             (_SPARED, held_out, self.normalization),
             (_HELD_OUT, held_out, AS_WRITTEN),
         ):
-            texts = (documents[row].text.encode() for row in np.flatnonzero(chosen).tolist())
+            texts = (documents[row].data for row in np.flatnonzero(chosen).tolist())
             path = builder.path(f"{WORK}/{side}/{name}.arrow")
             write_table(path, [count_words(texts, normalization)])
         return {}
