@@ -294,3 +294,21 @@ def test_more_layers_than_the_model_has_are_refused(tmp_path: Path) -> None:
     asked = request(tmp_path / "task", model=write_start(tmp_path / "start"), train_layers=3)
     with pytest.raises(BadInput, match=r"--train-layers is 3; the model .* has 2 layers"):
         finetune(asked, tmp_path / "out", reporter=Silent())
+
+
+def test_ignored_label_is_left_out_and_a_row_of_no_other_is_not_known(tmp_path: Path) -> None:
+    content = "text,label\na,x|-\nb,-\nc,y|x\n"
+    examples, known = learnt(tmp_path / "t.csv", content, ignore_label=("-",))
+    assert [row.label for row in examples.rows] == [("x",), None, ("y", "x")]
+    assert known.labels == ("x", "y")
+
+
+def test_more_folds_than_different_rows_are_refused(tmp_path: Path) -> None:
+    write_task(tmp_path / "task", train=3)
+    train = (tmp_path / "task" / "train.csv").read_text()
+    (tmp_path / "task" / "train.csv").write_text(train + train.partition("\n")[2])
+    asked = request(
+        tmp_path / "task", model=write_start(tmp_path / "start"), parts=("train",), folds=4
+    )
+    with pytest.raises(BadInput, match=r"--folds is 4; .*train\.csv has 3 different rows"):
+        finetune(asked, tmp_path / "out", reporter=Silent())

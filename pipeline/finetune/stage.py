@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..errors import BadInput
 from ..stage.engine import Completion, Finished, Site, complete
@@ -14,10 +15,11 @@ from ..stage.settings import check_settings
 from ..training.model_layout import MODEL, MODEL_FILES
 from ..training.starting_point import StartingPoint, open_starting_point
 from .compatibility import check_compatibility
-from .examples.examples import Known
+from .examples.examples import Examples, Known
 from .examples.kinds import Kind, kind_of, settled
 from .reading.rows import read_table
 from .request import FinetuneRequest, Material
+from .settings import FinetuneSettings
 
 STAGE = "finetune"
 FORMAT_VERSION = 2
@@ -86,6 +88,7 @@ def _material(request: FinetuneRequest) -> Material:
         name: kind.read(table, columns, settings, labelled=name != "test")
         for name, table in tables.items()
     }
+    _check_folds(examples["train"], settings)
     known = kind.learn(examples["train"], settings)
     examples = {name: kind.fit(each, known, settings) for name, each in examples.items()}
     start = open_starting_point(
@@ -107,6 +110,16 @@ def _material(request: FinetuneRequest) -> Material:
         start=start,
         keeps_head=keeps_head,
     )
+
+
+def _check_folds(train: Examples[Any], settings: FinetuneSettings) -> None:
+    count = len({row.content for row in train.rows if row.teaches})
+    if settings.folds is not None and count < settings.folds:
+        raise BadInput(
+            f"--folds is {settings.folds}; {train.table.path} has {count:,} different rows to "
+            "learn from, and each fold needs one.",
+            hint="Give fewer folds, or leave --folds out.",
+        )
 
 
 def _keeps_head(start: StartingPoint, kind: Kind, known: Known) -> bool:

@@ -64,13 +64,15 @@ def read_several(
                 "one or several, or an empty list for none.",
                 hint="Label the row or take it out. Only a --test file may lack labels.",
             )
-        ignored = set(settings.ignore_label)
-        return [
-            None if each is None else tuple(label for label in each if label not in ignored)
-            for each in labels
-        ]
+        return [_without(each, settings.ignore_label) for each in labels]
 
     return read_texts(table, columns, read_labels)
+
+
+def _without(labels: tuple[str, ...] | None, ignored: Sequence[str]) -> tuple[str, ...] | None:
+    """Leave out labels to ignore; a row that had no others is one whose labels aren't known."""
+    kept = tuple(label for label in labels or () if label not in ignored)
+    return None if labels is None or (labels and not kept) else kept
 
 
 def _several(value: Any, place: str, name: str) -> tuple[str, ...] | None:
