@@ -14,7 +14,7 @@ from . import checks
 from .checks import Check
 from .claim import Claim
 from .model import prove_model, read_config
-from .scores import prove_classification
+from .scores import prove_classification, prove_numbers, prove_several
 
 _SPLITS = ("validation", "test")
 _ALIKE = 1e-9
@@ -24,7 +24,10 @@ Row = Mapping[str, Any]
 Scorer = Callable[[Claim, str, Sequence[Row]], Iterator[Check]]
 """Yields what the predictions for a split's rows say."""
 
-_SCORERS: Mapping[str, Scorer] = {"sequence-classification": prove_classification}
+_SCORERS: Mapping[str, Scorer] = {
+    "sequence-classification": prove_classification,
+    "regression": prove_numbers,
+}
 """Task → what its predictions are held against; of others their number is all that is checked."""
 
 
@@ -52,10 +55,11 @@ def prove(claim: Claim, reporter: Reporter) -> Iterator[Check]:
 def _scorer(claim: Claim) -> Scorer | None:
     """Return what holds the predictions against figures; None where that isn't known."""
     what = claim.what
-    if what.get("problem_type") == "multi_label_classification":
-        return None
     # Of windows that vote it isn't the likeliest label that is predicted.
-    return None if what.get("window_pooling") == "vote" else _SCORERS.get(what["task"])
+    if what.get("window_pooling") == "vote":
+        return None
+    several = what.get("problem_type") == "multi_label_classification"
+    return prove_several if several else _SCORERS.get(what["task"])
 
 
 def _read_rows(path: Path) -> list[Row] | None:
