@@ -52,8 +52,9 @@ course = course_over(
     micro_batch_size=int(micro_batch_size), place=place,
 )
 batch = course.batch(3)
-gradient_sum = GradientSum(model.parameters(), bucket_bytes=int(bucket_bytes)) if place.size > 1 else None
-if gradient_sum is not None:
+gradient_sum = None
+if place.size > 1:
+    gradient_sum = GradientSum(model.parameters(), bucket_bytes=int(bucket_bytes))
     gradient_sum.begin()
 for micro_batch in batch:
     if gradient_sum is not None and micro_batch is batch[-1]:
