@@ -202,8 +202,11 @@ def test_labels_are_told_as_the_configuration_says(tmp_path: Path, kind: str) ->
     }[kind]
     labels = ("x",) if kind == "number" else ("no", "so", "yes")
     model = write_classifier(tmp_path / "model", labels, problem_type=problem)
+    weights = safetensors.torch.load_file(model / "model.safetensors")
+    weights["classifier.weight"] *= 0.2  # so that many probabilities are near one half
+    safetensors.torch.save_file(weights, model / "model.safetensors", {"format": "pt"})
     oracle = transformers.AutoModelForSequenceClassification.from_pretrained(model).eval()
-    texts = ["river stone", "bridge morning letter. garden", "a b c d e f g h"]
+    texts = [" ".join(WORDS[start : start + 3]) for start in range(30)]
     for text, answer in zip(texts, ask(model, rows_of(*texts)), strict=True):
         scores = oracle(**tokens_of(text)).logits[0]
         if kind == "number":
@@ -360,8 +363,8 @@ def test_lines_of_text_are_rows_blank_ones_too(tmp_path: Path, end: str, mark: s
 
 
 def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
-    texts = ["plain", 'a "quoted" one', "with, commas", "日本語 line"]
-    pairs = ["b", "c", "d", "e"]
+    texts = ["plain", 'a "quoted" one', '"opened and never closed', "with, commas", "日本語 line"]
+    pairs = ["b", "c", "d", "e", "f"]
     records = [{"id": 1, "text": a, "other": b} for a, b in zip(texts, pairs, strict=True)]
     table = pa.Table.from_pylist(records)
     pq.write_table(table, tmp_path / "x.parquet", row_group_size=3)
