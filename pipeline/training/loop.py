@@ -20,6 +20,7 @@ from ...model.dropout import DropoutKey
 from ...model.optimiser import clip_gradients
 from ..errors import Stopped, WorkFailed
 from ..stage.report import Progress
+from .ahead import Ahead, reading_ahead
 from .gradient_sum import GradientSum
 from .team import ALONE, Team
 
@@ -125,32 +126,35 @@ def train(
             step; or memory is too small, or somebody of the team is gone.
     """
     gradient_sum = None if team.is_alone else GradientSum(state.model.parameters())
-    while state.step < course.total_steps:
-        with naming_micro_batches():
-            figures = _take_step(
-                state,
-                course,
-                clip_grad_norm=clip_grad_norm,
-                team=team,
-                gradient_sum=gradient_sum,
-                should_stop=hooks.should_stop,
-            )
-        # Whoever is asked to stop, all stop after the same step.
-        stop = figures.pop(_STOPS) > 0
-        hooks.after_step(state, figures)
-        ended = state.step == course.total_steps
-        if ended or state.step % hooks.evaluate_every == 0:
-            hooks.evaluate(state)
-        if ended or stop or state.step % hooks.save_every == 0 or state.step == hooks.also_save:
-            hooks.save(state)
-        progress.advance(1, **hooks.shown(figures))
-        if stop and not ended:
-            raise Stopped(f"Stopped after step {state.step:,} of {course.total_steps:,}.")
+    with reading_ahead(course.batch, end=course.total_steps) as ahead:
+        while state.step < course.total_steps:
+            with naming_micro_batches():
+                figures = _take_step(
+                    state,
+                    course,
+                    ahead,
+                    clip_grad_norm=clip_grad_norm,
+                    team=team,
+                    gradient_sum=gradient_sum,
+                    should_stop=hooks.should_stop,
+                )
+            # Whoever is asked to stop, all stop after the same step.
+            stop = figures.pop(_STOPS) > 0
+            hooks.after_step(state, figures)
+            ended = state.step == course.total_steps
+            if ended or state.step % hooks.evaluate_every == 0:
+                hooks.evaluate(state)
+            if ended or stop or state.step % hooks.save_every == 0 or state.step == hooks.also_save:
+                hooks.save(state)
+            progress.advance(1, **hooks.shown(figures))
+            if stop and not ended:
+                raise Stopped(f"Stopped after step {state.step:,} of {course.total_steps:,}.")
 
 
 def _take_step(
     state: TrainingState,
     course: Course[Inputs],
+    ahead: Ahead[Sequence[MicroBatch[Inputs]]],
     *,
     clip_grad_norm: float,
     team: Team,
@@ -168,7 +172,7 @@ def _take_step(
         optimizer.zero_grad(set_to_none=True)
     else:
         gradient_sum.begin()
-    batch = course.batch(step)
+    batch = ahead.batch(step)
     loaded = time.perf_counter()
     losses: list[Tensor] = []
     parts: list[dict[str, Tensor | float]] = []

@@ -95,6 +95,8 @@ def set_up(settings: NumericsSettings, *, longest: int, place: Place | None = No
     keep_freed_memory()
     for cache in _KERNEL_CACHES:
         os.environ.setdefault(cache, "64")
+    # cuBLAS multiplies in the same order each time only with a workspace of its own.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Without this the sums of an embedding's gradient may be added up in any order on a GPU.
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     micro_batch_size, tokens_at_once = settings.micro_batch_size, None
