@@ -448,6 +448,21 @@ def test_link_is_followed_once_and_a_circle_ends(project: Path, tmp_path: Path) 
     assert set(standings(elsewhere)) == {"linked"}
 
 
+def test_output_that_can_not_be_read_is_told_and_passed_over(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: object) -> str:
+        if path.parent == project / "encoder":
+            raise PermissionError(13, "Permission denied", str(path))
+        return path.read_bytes().decode()
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    overview = status([project])
+    assert overview.unreadable == (project / "encoder",)
+    assert project / "encoder" not in {each.directory for each in overview.standings}
+    assert len(overview.standings) == 3
+
+
 def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such directory; expected a directory"):
         status([tmp_path / "nowhere"])

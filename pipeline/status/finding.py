@@ -105,9 +105,15 @@ class _Search:
                 continue
             names = {each.name for each in entries}
             output = within
-            if not names.isdisjoint((RECIPE, MANIFEST)) and (own := _output(directory)):
-                self.outputs.append(own)
-                output = own
+            if not names.isdisjoint((RECIPE, MANIFEST)):
+                try:
+                    own = _output(directory)
+                except OSError:
+                    self.unreadable.append(directory)
+                    continue
+                if own is not None:
+                    self.outputs.append(own)
+                    output = own
             if output is not None:
                 _note_files(output, directory, entries)
             elif _ENVIRONMENT in names:

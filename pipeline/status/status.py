@@ -183,8 +183,8 @@ def _damage(output: Output) -> str | None:
 def _holder(output: Output) -> str | None:
     try:
         return holder_of(output.directory)
-    except PermissionError:
-        return None  # another user's: whether it is held can't be asked
+    except OSError:
+        return None  # another user's, or a disk that is read-only: it can't be asked
 
 
 def _source_json(source: Source) -> dict[str, Any]:
