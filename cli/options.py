@@ -52,6 +52,7 @@ class Here(click.Path):
         if is_uri(str(value)):
             assert param is not None, "it stands in a command line"
             name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+            name = name.removesuffix("...")
             raise BadInput(
                 f"{name} is {parse_uri(str(value)).name}; expected a place on this machine.",
                 hint="Copy all of it here with your storage's own tools; or, where it was made, "
