@@ -74,9 +74,9 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
     ("moment", "by"),
     [
         ("first checkpoint", signal.SIGKILL),
-        ("second seed", signal.SIGKILL),
+        pytest.param("second seed", signal.SIGKILL, marks=pytest.mark.slow),
         ("checkpoint being written", signal.SIGKILL),
-        ("second seed", signal.SIGTERM),
+        pytest.param("second seed", signal.SIGTERM, marks=pytest.mark.slow),
     ],
 )
 def test_killed_run_continues_to_the_bytes_of_an_uninterrupted_one(

@@ -286,7 +286,9 @@ def command(stage: Stage, *flags: str) -> list[str]:
     return [sys.executable, "-m", "bertctl", *arguments, "--dupe-factor", "3", *flags]
 
 
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "by", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_killed_while_it_uploads_the_same_command_completes_it(stage, tmp_path, by):
     many = command(stage, "--num-shards", "70")
 

@@ -86,7 +86,7 @@ def _sizes(shards: Path, directory: Path) -> tuple[int, int]:
     return weights, optimizer
 
 
-@pytest.mark.parametrize("which", ["weights", "optimizer"])
+@pytest.mark.parametrize("which", ["weights", pytest.param("optimizer", marks=pytest.mark.slow)])
 def test_disk_without_room_for_a_checkpoint_is_named_without_a_traceback(
     shards: Path, tmp_path: Path, which: str
 ) -> None:

@@ -220,8 +220,8 @@ def test_more_shards_than_documents_are_warned_about(
     corpus: Path, vocab: Path, tmp_path: Path
 ) -> None:
     said = Recording()
-    run(corpus, vocab, tmp_path / "out", instances={"num_shards": 500}, reporter=said)
-    assert "--num-shards 500" in said.warnings[0]
+    run(corpus, vocab, tmp_path / "out", instances={"num_shards": 130}, reporter=said)
+    assert "--num-shards 130" in said.warnings[0]
     assert len(rows_of(tmp_path / "out")) > 0
 
 

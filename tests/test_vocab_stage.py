@@ -249,6 +249,7 @@ def test_a_file_that_changes_after_words_were_added_up_is_counted_anew(
     assert bytes_of(out) == bytes_of(tmp_path / "fresh")
 
 
+@pytest.mark.slow
 def test_killed_while_it_adds_up_it_continues_to_the_same_bytes(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", files=1, per_file=900)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
