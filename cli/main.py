@@ -17,7 +17,7 @@ import click
 from bertctl import __version__
 
 from ..pipeline.errors import BertctlError, OthersGone, ShareDone
-from ..pipeline.training.ending import told_ending
+from ..pipeline.training.ending import is_told, told_ending
 
 # Name → one line of help. A command's module is imported when it is called, never to list it.
 STAGES = {
@@ -100,9 +100,13 @@ def main() -> NoReturn:
         sys.exit(share.exit_code)
     except OthersGone as gone:
         # Not told to a launcher, which starts all of them again.
+        if is_told(os.environ):
+            sys.exit(0)
         _tell(gone.message, gone.hint)
         sys.exit(gone.exit_code)
     except BertctlError as error:
+        if is_told(os.environ):
+            sys.exit(0)
         _tell(error.message, error.hint)
         _end(error.exit_code)
     except click.exceptions.Exit as ending:

@@ -31,12 +31,8 @@ from .console import Console
 from .options import Here, collect, common_options, settings_options
 from .signals import stop_on_signals
 
-_MEASURED = (
-    ("held-out MLM loss", "mlm_loss", ".3f", "knowing word counts only"),
-    ("held-out MLM accuracy", "mlm_accuracy", ".1%", "knowing word counts only"),
-    ("held-out NSP loss", "nsp_loss", ".3f", "tossing a coin"),
-    ("held-out NSP accuracy", "nsp_accuracy", ".1%", "tossing a coin"),
-)
+_TASKS = {"causal": "next-token"}
+_PAIRS = {"mlm+sop": "SOP"}
 
 
 @click.command(
@@ -79,6 +75,12 @@ def command(
             "--model and --config both say what to build; expected one of them.",
             hint="--config describes the whole model; single settings, such as "
             "--num-hidden-layers 4, go with either.",
+        )
+    if init is not None and (config is not None or named is ParameterSource.COMMANDLINE):
+        raise BadInput(
+            f"--init and {'--model' if config is None else '--config'} both say what the model is; "
+            "expected one of them.",
+            hint="A stored model has a shape of its own.",
         )
     request = PretrainRequest(
         shards=shards,
@@ -132,7 +134,14 @@ def _rows(done: Completion) -> list[tuple[str, str]]:
         ("steps", f"{figures['steps']:,} ({figures['epochs']:.1f} epochs)"),
     ]
     measured, baseline = figures["validation"], figures["baseline"]
-    for label, name, style, mark in _MEASURED:
+    task = _TASKS.get(figures["objective"], "MLM")
+    pairs = _PAIRS.get(figures["objective"], "NSP")
+    for label, name, style, mark in (
+        (f"held-out {task} loss", "mlm_loss", ".3f", "knowing word counts only"),
+        (f"held-out {task} accuracy", "mlm_accuracy", ".1%", "knowing word counts only"),
+        (f"held-out {pairs} loss", "nsp_loss", ".3f", "tossing a coin"),
+        (f"held-out {pairs} accuracy", "nsp_accuracy", ".1%", "tossing a coin"),
+    ):
         if measured and name in measured:
             beaten = f"{mark}: {baseline[name]:{style}}"
             rows.append((label, f"{measured[name]:{style}}  ({beaten})"))

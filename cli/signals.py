@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 _STOPPING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+    if hasattr(signal, name)
 )
 
 
@@ -40,13 +42,15 @@ def stop_on_signals(*, seconds: float | None = None) -> Generator[StopRequest]:
     """
     request = StopRequest(seconds=seconds)
     before = {each: signal.getsignal(each) for each in _STOPPING}
+    # nohup has SIGHUP ignored, and wants it to stay so.
+    listened = [each for each, handler in before.items() if handler is not signal.SIG_IGN]
 
     def note(number: int, frame: FrameType | None) -> None:
         request.signal = signal.Signals(number)
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    for each in _STOPPING:
+    for each in listened:
         signal.signal(each, note)
     try:
         yield request

@@ -222,3 +222,37 @@ def test_damage_that_only_the_work_finds_ends_all_with_its_exit_code_and_is_said
         vocab.write_bytes(before)
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.count("is damaged") == 1
+
+
+def test_loss_that_is_no_number_ends_all_at_once_and_is_said_once(
+    shards: Path, tmp_path: Path
+) -> None:
+    wild = ("--learning-rate", "1e30", "--clip-grad-norm", "1e30", "--warmup-steps", "0")
+    ended = finish(launched(shards, tmp_path / "run", 2, *wild))
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stderr.count("the loss is") == 1
+    assert "Continuing" not in ended.stderr
+
+
+def test_signal_to_one_of_the_processes_stops_all_of_them(
+    shards: Path, whole: dict[int, Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    ended = interrupted(
+        launched(shards, output, 2, *LONG),
+        lambda: steps_logged(output) >= 20,
+        lambda launcher: os.kill(workers_of(launcher)[1], signal.SIGTERM),
+    )
+    assert ended.stderr.count("Stopped after step") == 1, ended.stderr
+    assert not (output / "manifest.json").exists()
+    assert finish(launched(shards, output, 2, *LONG)).returncode == 0
+    assert bytes_of(output) == bytes_of(whole[2])
+
+
+def test_process_that_waits_for_others_can_be_stopped(shards: Path, tmp_path: Path) -> None:
+    here = {**os.environ, "WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "localhost"}
+    here["MASTER_PORT"] = str(free_port())
+    process = subprocess.Popen(launched(shards, tmp_path / "run", 1), env=here)
+    time.sleep(8)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == -signal.SIGTERM

@@ -279,6 +279,19 @@ def test_run_that_can_not_be_made_longer_says_why(
     assert bytes_of(tmp_path / "run") == kept
 
 
+def test_curriculum_can_not_be_made_longer_for_its_borders_would_move(
+    corpora: dict[str, Path], tmp_path: Path
+) -> None:
+    both = [corpora["short"], corpora["long"]]
+    settings = {"schedule": "constant", "warmup_steps": 2, "shares": "0.5,0.5"}
+    train(both, tmp_path / "run", **settings)
+    with pytest.raises(OutputRefused, match="borders between several SHARDS would move"):
+        train(both, tmp_path / "run", steps=30, **settings)
+    # The same shares, written otherwise, are the same.
+    settings["shares"] = "0.50,.5"
+    assert train(both, tmp_path / "run", **settings).was_up_to_date
+
+
 def test_run_can_not_be_made_shorter(corpora: dict[str, Path], tmp_path: Path) -> None:
     constant = {"schedule": "constant", "warmup_steps": 2}
     train([corpora["short"]], tmp_path / "run", **constant)

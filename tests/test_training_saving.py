@@ -78,7 +78,10 @@ def steps_until_failure(saver: Saver) -> None:
 
 @pytest.mark.parametrize("steps", [1, 9, 3000])
 @pytest.mark.parametrize("forgotten", ["nothing", "some", "all"])
-@pytest.mark.parametrize("broken", [b"", b'{"step": 9', b'{"step": 99999, "a": 1}', b"\0\0\0\n"])
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b'{"step": 9', b'{"step": 99999, "a": 1}', b"\0\0\0\n", b'{"step": "x"}\n', b'"x"\n'],
+)
 def test_log_forgets_what_is_taken_again_and_nothing_else(
     tmp_path: Path, steps: int, forgotten: str, broken: bytes
 ) -> None:

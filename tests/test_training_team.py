@@ -16,6 +16,7 @@ from .teams import torchrun
 
 pytestmark = pytest.mark.slow
 
+ADDRESS = {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
 GRADIENTS = """
 import os, sys
 from pathlib import Path
@@ -120,7 +121,15 @@ def test_same_micro_batches_drop_the_same_units_on_any_number_of_processes(
 
 @pytest.mark.parametrize(
     "variables",
-    [{"WORLD_SIZE": "2", "RANK": "2"}, {"WORLD_SIZE": "two"}, {"WORLD_SIZE": "2", "RANK": "-1"}],
+    [
+        {"WORLD_SIZE": "2", **ADDRESS, "RANK": "2"},
+        {"WORLD_SIZE": "2", **ADDRESS, "RANK": "-1"},
+        {"WORLD_SIZE": "2", "RANK": "1"},
+        {"WORLD_SIZE": "2", **ADDRESS},
+        {"WORLD_SIZE": "2", **ADDRESS, "RANK": "1", "MASTER_PORT": "x"},
+        {"WORLD_SIZE": "two"},
+        {"WORLD_SIZE": "0"},
+    ],
 )
 def test_environment_that_makes_no_sense_is_refused(variables: dict[str, str]) -> None:
     with pytest.raises(BadInput, match="The environment says"):

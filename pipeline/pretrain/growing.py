@@ -20,6 +20,13 @@ GROWABLE: Mapping[Schedule, tuple[str, ...]] = MappingProxyType(
 _LENGTH = {"--steps", "--warmup-steps"}
 
 
+def growable(plan: Plan) -> tuple[str, ...]:
+    """Return the settings that may be raised later; none of a curriculum, whose borders move."""
+    if len(plan.lessons) > 1:
+        return ()
+    return GROWABLE.get(plan.request.training.schedule, ())
+
+
 def shared_steps(checkpoint_total: int, recipe: Recipe) -> int:
     """Return how many first steps of a run of `checkpoint_total` are this longer run's, too."""
     warmup = recipe.what["warmup_steps"]
@@ -37,7 +44,7 @@ def departs_after(plan: Plan) -> int | None:
 
     The checkpoint after it is the one that a longer run goes on from.
     """
-    if plan.request.training.schedule not in GROWABLE:
+    if not growable(plan):
         return None
     shared = agrees_until(
         plan.total_steps,
@@ -63,6 +70,8 @@ def explaining_growth(recipe: Recipe, output: Path) -> Generator[None]:
         schedule = recipe.what["schedule"]
         if recipe.what["steps"] < standing.what["steps"]:
             why = "A run can't be made shorter; its checkpoints are what it was on the way."
+        elif recipe.what["shares"] is not None:
+            why = "The borders between several SHARDS would move: a longer run is another one."
         elif not recipe.growable:
             why = (
                 f"With --schedule {schedule} every step's learning rate depends on how many there "

@@ -46,6 +46,8 @@ class Plan:
 
     request: PretrainRequest
     lessons: tuple[Lesson, ...]
+    shares: tuple[float, ...]
+    """Of the lessons, in their order."""
     config: BertConfig
     objective: Objective
     total_steps: int
@@ -105,9 +107,11 @@ def plan_of(request: PretrainRequest) -> Plan:
             )
     total_steps = _total_steps(request, facts)
     _refuse_too_small_batch(request)
+    shares = shares_of(request.training.shares, len(opened))
     return Plan(
         request=request,
-        lessons=_lessons(request, opened, facts, total_steps),
+        lessons=_lessons(shares, opened, facts, total_steps),
+        shares=shares,
         config=config,
         objective=objective,
         total_steps=total_steps,
@@ -260,13 +264,13 @@ def _refuse_too_small_batch(request: PretrainRequest) -> None:
 
 
 def _lessons(
-    request: PretrainRequest,
+    shares: Sequence[float],
     opened: Sequence[EarlierStage],
     facts: Sequence[ShardFacts],
     total_steps: int,
 ) -> tuple[Lesson, ...]:
-    shares = shares_of(request.training.shares, len(opened))
-    ends = [round(total_steps * part) for part in accumulate(shares)]
+    # The shares may add up to a little less than 1; the last step has shards all the same.
+    ends = [*(round(total_steps * part) for part in accumulate(shares[:-1])), total_steps]
     lessons = tuple(
         Lesson(stage, each, begin, end)
         for stage, each, begin, end in zip(opened, facts, [0, *ends], ends, strict=False)

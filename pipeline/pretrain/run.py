@@ -122,6 +122,12 @@ def _peak(machine: Machine, team: Team) -> float:
 
 def _tell(reporter: Reporter, training: Training, state: TrainingState) -> None:
     plan = training.plan
+    kinds = {lesson.facts.next_sentence for lesson in plan.lessons}
+    if plan.objective == "mlm" and plan.request.training.objective == "auto" and len(kinds) > 1:
+        reporter.notice(
+            f"The shards were made with --next-sentence {' and '.join(sorted(kinds))}: what all of "
+            "them teach is --objective mlm."
+        )
     if state.step:
         reporter.notice(f"Going on after step {state.step:,} of {plan.total_steps:,}.")
     else:

@@ -42,9 +42,9 @@ class ArchitectureSettings:
 class PretrainSettings:
     """*What*: how the model is trained (Devlin et al. 2018, A.2)."""
 
-    steps: int | None = setting(None, "Optimizer steps to take.", minimum=1)
+    steps: int | None = setting(None, "Optimizer steps to take.", minimum=1, maximum=10**12)
     epochs: float | None = setting(
-        None, "Passes over the corpus, in place of --steps.", minimum=1e-6
+        None, "Passes over the corpus, in place of --steps.", minimum=1e-6, maximum=1e6
     )
     shares: str | None = setting(
         None, "Of several SHARDS, each one's share of the steps, such as 0.9,0.1."
@@ -55,7 +55,10 @@ class PretrainSettings:
         "from left to right; auto is what the shards are made for.",
     )
     batch_size: int = setting(
-        256, "Instances in a step, over all processes and micro-batches.", minimum=1
+        256,
+        "Instances in a step, over all processes and micro-batches.",
+        minimum=1,
+        maximum=10**6,
     )
     optimizer: Literal["adamw", "lamb"] = setting(
         "adamw", "How gradients become weights; lamb is for batches of thousands."

@@ -14,7 +14,7 @@ from ..stage.engine import Completion, Finished, Site, complete, look
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..training.model_layout import CHECKPOINT_FILES, MODEL, MODEL_FILES
-from .growing import GROWABLE, explaining_growth
+from .growing import explaining_growth, growable
 from .plan import Plan, plan_of
 from .request import PretrainRequest
 
@@ -96,14 +96,14 @@ def recipe_of(plan: Plan) -> Recipe:
             "steps": plan.total_steps,
             "warmup_steps": plan.warmup_steps,
             "objective": plan.objective,
-            "shares": settings["shares"] if several else None,
+            "shares": list(plan.shares) if several else None,
             **what,
             **asdict(plan.config),
         },
         earlier=earlier,
         numerics=resolved(plan.request.numerics, plan.request.processes),
         owns=_OWNS,
-        growable=GROWABLE.get(plan.request.training.schedule, ()),
+        growable=growable(plan),
     )
 
 

@@ -6,9 +6,11 @@ again, as bad input does, and what was asked to stop is told by a file instead.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
+_WAITING_SECONDS = 3.0
 ENDING = "BERTCTL_ENDING"
 """The environment variable that names the file."""
 
@@ -19,10 +21,28 @@ def told_ending(variables: Mapping[str, str], exit_code: int) -> int:
     Of several processes only the first tells.
     """
     path = variables.get(ENDING)
-    if path is None or variables.get("RANK") != "0":
+    if path is None:
         return exit_code
+    if variables.get("RANK") != "0":
+        return 0 if is_told(variables) else exit_code
     Path(path).write_text(str(exit_code), encoding="utf-8")
     return 0
+
+
+def is_told(variables: Mapping[str, str]) -> bool:
+    """Tell whether the first process has told how all end, so that the others needn't.
+
+    One that found something wrong waits for that word a moment: mostly all find the same.
+    """
+    path = variables.get(ENDING)
+    if path is None or variables.get("RANK") == "0":
+        return False
+    deadline = time.monotonic() + _WAITING_SECONDS
+    while read_ending(Path(path)) is None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def read_ending(path: Path) -> int | None:

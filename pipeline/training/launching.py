@@ -54,6 +54,8 @@ def launch(command: Sequence[str], num_processes: int) -> int:
     with tempfile.TemporaryDirectory(prefix="bertctl-") as scratch:
         ending = Path(scratch, "ending")
         os.environ[ENDING] = str(ending)
+        # What the processes say of their sockets is of no use to people.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         try:
             elastic_launch(_config(num_processes), command[0])(*command[1:])
         except SignalException as stopped:

@@ -59,6 +59,7 @@ def _end_of(file: BinaryIO, step: int) -> int:
 def _tells_of(line: bytes) -> float:
     """Return the step a line is about; infinity where it isn't whole."""
     try:
-        return json.loads(line)["step"] if line.endswith(b"\n") else math.inf
+        step = json.loads(line)["step"] if line.endswith(b"\n") else math.inf
+        return step if isinstance(step, int | float) else math.inf
     except (ValueError, KeyError, TypeError):
         return math.inf

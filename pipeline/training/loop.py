@@ -200,7 +200,7 @@ def _take_step(
             f"Step {step + 1:,}: the loss is {summed['loss']} and the gradient's norm {norm}; "
             "training can't go on from there. The weights are as they were before the step. "
             + course.describe(step, everybodys),
-            hint="Lower --learning-rate, or raise --warmup-proportion; the last checkpoint stands.",
+            hint="Lower --learning-rate, or raise --warmup-proportion; what was saved stands.",
         )
     optimizer.step()
     state.step += 1

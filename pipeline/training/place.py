@@ -33,8 +33,16 @@ class Place:
         """
         if "WORLD_SIZE" not in variables:
             return cls()
-        size = _number(variables, "WORLD_SIZE", 1)
-        local_size = _number(variables, "LOCAL_WORLD_SIZE", 1)
+        size = _number(variables, "WORLD_SIZE", 1, least=1)
+        if size > 1:
+            for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+                if not variables.get(name):
+                    raise BadInput(
+                        f"The environment says WORLD_SIZE={size} and not {name}; expected both.",
+                        hint="torchrun sets them. Without torchrun, unset WORLD_SIZE.",
+                    )
+            _number(variables, "MASTER_PORT", 0, below=65536)
+        local_size = _number(variables, "LOCAL_WORLD_SIZE", 1, least=1)
         return cls(
             rank=_number(variables, "RANK", 0, below=size),
             size=size,
@@ -44,11 +52,17 @@ class Place:
 
 
 def _number(
-    variables: Mapping[str, str], name: str, default: int, *, below: int | None = None
+    variables: Mapping[str, str],
+    name: str,
+    default: int,
+    *,
+    least: int = 0,
+    below: int | None = None,
 ) -> int:
     text = variables.get(name, str(default))
-    expected = "a whole number" if below is None else f"a whole number below {below}"
-    if not text.isdecimal() or (below is not None and int(text) >= below):
+    expected = f"a whole number of at least {least}" + (f", below {below}" if below else "")
+    right = text.isdecimal() and int(text) >= least
+    if not right or (below is not None and int(text) >= below):
         raise BadInput(
             f"The environment says {name}={text}; expected {expected}.",
             hint="torchrun sets it. Without torchrun, unset WORLD_SIZE.",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import datetime
 import secrets
+import signal
+import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,9 +97,9 @@ def together() -> Generator[None]:
         yield
     except RuntimeError as error:
         raise OthersGone(
-            f"Another process of this run is gone ({_first_line(error)}).",
-            hint="torchrun says which; it starts them again where --max-restarts allows it. The "
-            "last checkpoint stands.",
+            "Another process of this run is gone.",
+            hint="Where the launcher may, it starts all of them again, from the last checkpoint; "
+            "else the same command does.",
         ) from error
 
 
@@ -113,7 +115,7 @@ class Meeting:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        with together():
+        with together(), _stopping_at_once():
             store, _, _ = next(rendezvous("env://", timeout=_JOINING))
         self._store: Store = store
         self._name = secrets.token_hex(8)
@@ -122,7 +124,7 @@ class Meeting:
 
     def call(self) -> None:
         """Let everybody come to work."""
-        with together():
+        with together(), _stopping_at_once():
             self._say("work", within=_JOINING)
 
     def dismiss(self) -> None:
@@ -137,7 +139,7 @@ class Meeting:
 
     def is_called(self) -> bool:
         """Wait for the first process's word: is there work?"""
-        with together():
+        with together(), _stopping_at_once():
             while True:
                 session, word = self._store.get(self._WORD).decode().split()
                 self._store.set(f"{session}/{self._place.rank}", self._name)
@@ -173,11 +175,28 @@ class Meeting:
             self._store.wait([f"{self._name}/{name}/heard"], within)
 
 
+@contextmanager
+def _stopping_at_once() -> Generator[None]:
+    """Let signals end the process as if nobody listened: waiting inside torch hears none of ours.
+
+    Nothing has begun yet that would have to be kept.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {each: signal.getsignal(each) for each in kinds}
+    for each, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(each, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
 def leave() -> None:
     """End what `Meeting.join` began."""
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
