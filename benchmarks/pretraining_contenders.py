@@ -87,7 +87,7 @@ def our_step(setting: Setting, precision: Precision, *, compiled: bool) -> Step:
         begun = setting.clock()
         parts = packed(source, rows, setting.micro_batch_size)
         seconds = setting.clock() - begun
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         mlm_count = sum(len(batch.masked_rows) for _, batch in parts)
         for position, batch in parts:
             key = DropoutKey(seed=1, step=step, position=position)

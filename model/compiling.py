@@ -20,6 +20,11 @@ def compile_layers(model: nn.Module) -> None:
     units drop is drawn outside of what is compiled and stays the same to the bit; sums may be
     rounded otherwise. Without a C++ compiler that first batch raises torch's own error.
     """
+    # The compiler has a setting of its own for what a machine was told when it was set up.
+    torch.use_deterministic_algorithms(
+        torch.are_deterministic_algorithms_enabled(),
+        warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     for each in model.modules():
         if isinstance(each, BertLayer):
             each.after_attention = torch.compile(each.after_attention, dynamic=True)

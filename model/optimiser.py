@@ -8,17 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .adamw import AdamW
 from .lamb import Lamb
 
 
-def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> AdamW:
     """Return AdamW over the model's trainable parameters, fused where the device has it.
 
     Biases and normalisations don't decay; betas and eps are google-research/bert's.
     """
     groups = _groups(model, {"weight_decay": weight_decay}, {"weight_decay": 0.0})
     devices = {each.device.type for group in groups for each in group["params"]}
-    return torch.optim.AdamW(
+    return AdamW(
         groups,
         lr=learning_rate,
         betas=(0.9, 0.999),
@@ -57,7 +58,7 @@ def kept_where(value: Tensor, parameter: nn.Parameter, group: Mapping[str, Any])
 
     Counts of steps stay on the processor, unless a fused kernel reads them.
     """
-    counts = value.ndim == 0 and not (group.get("fused") or group.get("capturable"))
+    counts = value.ndim == 0 and not group.get("fused")
     return value if counts else value.to(parameter.device)
 
 

@@ -76,3 +76,15 @@ def test_layers_are_compiled_once_for_all_layers_and_numbers_of_rows() -> None:
     torch.compiler.set_stance("fail_on_recompile")
     for lengths in ((32, 17, 9, 4), (32,) * 6, (7,)):
         model(padded_batch(lengths, config=CONFIG).packed(), key).mlm_loss_sum.backward()
+
+
+def test_compiler_is_told_to_be_deterministic_where_torch_is() -> None:
+    import torch._inductor.config as compiler
+
+    torch.set_deterministic_debug_mode("warn")
+    try:
+        compile_layers(BertForPreTraining(CONFIG))
+        assert compiler.deterministic
+        assert torch.get_deterministic_debug_mode() == 1
+    finally:
+        torch.use_deterministic_algorithms(mode=False)

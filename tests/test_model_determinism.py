@@ -38,7 +38,7 @@ def trained(precision: Precision, *, steps: int) -> str:
     for step in range(steps):
         lengths = (*[128] * 12, 97, 96, 50 + step, 7)
         batch = padded_batch(lengths, config=WIDE, seed=step).packed()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         sums = model(batch, DropoutKey(seed=1, step=step, position=0))
         (sums.mlm_loss_sum / sums.mlm_count + sums.nsp_loss_sum / sums.nsp_count).backward()
         clip_gradients(model.parameters(), 1.0)

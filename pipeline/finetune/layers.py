@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import torch
 from torch import nn
 
+from ...model.moments import LR_SHARE, MomentOptimizer
 from .settings import FinetuneSettings
 
 _LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
 _POOLER = "bert.pooler."
-_SHARE = "lr_share"
 
 
 def freeze(model: nn.Module, settings: FinetuneSettings, *, head: str, num_layers: int) -> None:
@@ -33,7 +32,7 @@ def depth_of(name: str, head: str, num_layers: int) -> int:
 
 
 def slow_down(
-    optimizer: torch.optim.Optimizer,
+    optimizer: MomentOptimizer,
     model: nn.Module,
     settings: FinetuneSettings,
     *,
@@ -51,12 +50,5 @@ def slow_down(
             by_depth.setdefault(depth_of(names[parameter], head, num_layers), []).append(parameter)
         for depth, parameters in sorted(by_depth.items()):
             share = settings.layer_lr_decay ** (num_layers + 1 - depth)
-            groups.append({**group, "params": parameters, _SHARE: share})
+            groups.append({**group, "params": parameters, LR_SHARE: share})
     optimizer.param_groups[:] = groups
-    # The loop sets one rate for all; this is the last word before it is used.
-    optimizer.register_step_pre_hook(_take_share)
-
-
-def _take_share(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] *= group[_SHARE]

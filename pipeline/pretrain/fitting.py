@@ -79,7 +79,7 @@ def _fits(machine: Machine, plan: Plan, state: TrainingState) -> bool:
     except torch.OutOfMemoryError:
         return False
     finally:
-        state.optimizer.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad()
         if machine.device.type == "cuda":
             torch.cuda.empty_cache()
     return True

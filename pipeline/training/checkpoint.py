@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ...model.moments import MomentOptimizer
 from ...model.optimiser import kept_where
 from ..errors import WorkFailed
 from ..stage.files import FileRecord, publish
@@ -39,7 +40,7 @@ class Checkpoint:
         """Put the weights back exactly as they were."""
         model.load_state_dict(safetensors.torch.load_file(self.directory / MODEL / WEIGHTS))
 
-    def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def restore(self, model: torch.nn.Module, optimizer: MomentOptimizer) -> None:
         """Put weights and optimizer back exactly as they were."""
         self.restore_weights(model)
         saved = safetensors.torch.load_file(self.directory / OPTIMIZER)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...model.dropout import DropoutKey
+from ...model.moments import MomentOptimizer
 from ...model.optimiser import clip_gradients
 from ..errors import Stopped, WorkFailed
 from ..stage.report import Progress
@@ -86,7 +87,7 @@ class TrainingState:
     """What a checkpoint keeps: everything that changes while a model is trained."""
 
     model: torch.nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: MomentOptimizer
     step: int = 0
     progress: dict[str, Any] = field(default_factory=dict)
 
@@ -169,7 +170,7 @@ def _take_step(
         group["lr"] = rate
     model.train()
     if gradient_sum is None:
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
     else:
         gradient_sum.begin()
     batch = ahead.batch(step)
