@@ -53,16 +53,20 @@ def check_compatibility(request: FinetuneRequest) -> None:
                 f"{', '.join(sorted(tasks))}.",
                 hint="Leave it out.",
             )
-    known = _LONG_TEXT.get(settings.task)
-    if known is not None and settings.long_text not in known:
-        raise BadInput(
-            f"--long-text is {settings.long_text!r}; --task {settings.task} takes one of "
-            f"{', '.join(sorted(known))}.",
-            hint="Leave it out to take what suits the task.",
-        )
+    check_long_text(settings.task, settings.long_text)
     _check_windows(settings)
     _check_validation(request)
     _check_grid(settings)
+
+
+def check_long_text(task: str, long_text: str) -> None:
+    """Raise `BadInput` where a task's texts can't be read that way."""
+    known = _LONG_TEXT.get(task)
+    if known is not None and long_text not in known:
+        raise BadInput(
+            f"--long-text is {long_text!r}; --task {task} takes one of {', '.join(sorted(known))}.",
+            hint="Leave it out to take what suits the task.",
+        )
 
 
 def _check_windows(settings: FinetuneSettings) -> None:

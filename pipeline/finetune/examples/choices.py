@@ -17,7 +17,7 @@ from .examples import Examples, Known
 
 _LISTS = ("choices", "options", "endings", "candidates")
 _STEMS = ("choice", "option", "ending", "sent", "candidate", "answer", "solution", "sol")
-_TEXTS = (
+QUESTIONS = (
     *("question", "text", "prompt", "context", "sentence", "premise", "startphrase", "falsesent"),
 )
 _LABELS = ("label", "answer", "answerkey", "gold", "correct", "target")
@@ -66,10 +66,10 @@ def choose_choice_columns(table: Table, settings: FinetuneSettings) -> Columns:
         column(table, name, hint="Name them with --choice-column, once for each.")
     taken = {settings.text_column, settings.label_column, *settings.choice_column}
     free = [name for name in table.columns if name not in taken]
-    choices = settings.choice_column or _guess_choices(free)
+    choices = settings.choice_column or guess_choices(free)
     free = [name for name in free if name not in choices]
     label = settings.label_column or only(known_names(free, _LABELS))
-    text = settings.text_column or only([x for x in known_names(free, _TEXTS) if x != label])
+    text = settings.text_column or only([x for x in known_names(free, QUESTIONS) if x != label])
     if not choices or label is None:
         what, flag = (
             ("choices", "--choice-column, once for each")
@@ -83,7 +83,7 @@ def choose_choice_columns(table: Table, settings: FinetuneSettings) -> Columns:
     return Columns(text, None, label, tuple(choices))
 
 
-def _guess_choices(names: Sequence[str]) -> tuple[str, ...]:
+def guess_choices(names: Sequence[str]) -> tuple[str, ...]:
     """Return a column of lists, or columns that are numbered or lettered alike."""
     lists = known_names(names, _LISTS)
     if lists:

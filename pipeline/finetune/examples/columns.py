@@ -67,7 +67,7 @@ def choose_text_columns(table: Table, settings: FinetuneSettings) -> Columns:
     free = [name for name in free if name != label]
     text, text_pair = settings.text_column, settings.text_pair_column
     if text is None:
-        text, text_pair = _guess_texts(free, text_pair)
+        text, text_pair = guess_texts(free, text_pair)
     free = [name for name in free if name not in (text, text_pair)]
     if len(free) == 1 and text_pair is None and (text is None) != (label is None):
         # Of two columns, one of them known, there is no doubt about the other.
@@ -108,7 +108,7 @@ def given_columns(settings: FinetuneSettings) -> dict[str, str]:
     return {flag: name for flag, name in named.items() if name is not None}
 
 
-def _guess_texts(free: Sequence[str], text_pair: str | None) -> tuple[str | None, str | None]:
+def guess_texts(free: Sequence[str], text_pair: str | None) -> tuple[str | None, str | None]:
     """Return the text's column and its pair's; neither where the names fit more than one way."""
     singles = known_names(free, _TEXTS)
     if text_pair is not None:

@@ -14,7 +14,7 @@ from .cells import check_text
 from .columns import Columns, column
 from .examples import Examples, Known
 
-_QUESTION, _CONTEXT, _ANSWERS, _IMPOSSIBLE = "question", "context", "answers", "is_impossible"
+QUESTION, CONTEXT, _ANSWERS, _IMPOSSIBLE = "question", "context", "answers", "is_impossible"
 _NAMED = 3
 """Places of bad offsets that a notice names."""
 
@@ -59,8 +59,8 @@ class QuestionRow:
 def choose_question_columns(table: Table, settings: FinetuneSettings) -> Columns:
     """Take SQuAD's names, unless others are given."""
     columns = Columns(
-        settings.text_column or _QUESTION,
-        settings.text_pair_column or _CONTEXT,
+        settings.text_column or QUESTION,
+        settings.text_pair_column or CONTEXT,
         settings.label_column or _ANSWERS,
     )
     for name in columns.used:

@@ -24,7 +24,7 @@ from .tags import (
     scheme_of,
 )
 
-_TOKENS = ("tokens", "words")
+TOKENS = ("tokens", "words")
 _TAGS = ("tags", "ner_tags", "labels", "ner", "pos_tags", "label")
 
 
@@ -65,10 +65,10 @@ def choose_tagged_columns(table: Table, settings: FinetuneSettings) -> Columns:
         column(table, name, hint=f"Name one of them with {flag}.")
     text, label = settings.text_column, settings.label_column
     if list(table.columns) == [str(place + 1) for place in range(len(table.columns))]:
-        text = text or _numbered_tokens(table)
+        text = text or numbered_tokens(table)
         label = label or _numbered_tags(table, text)
     else:
-        text = text or only(known_names(list(table.columns), _TOKENS))
+        text = text or only(known_names(list(table.columns), TOKENS))
         label = label or only(known_names(list(table.columns), _TAGS))
     if text is None or label is None or text == label:
         raise BadInput(
@@ -79,7 +79,7 @@ def choose_tagged_columns(table: Table, settings: FinetuneSettings) -> Columns:
     return Columns(text, None, label)
 
 
-def _numbered_tokens(table: Table) -> str:
+def numbered_tokens(table: Table) -> str:
     """Return the first column that doesn't just count."""
     sentences = table.columns["1"]
     counts = all(

@@ -7,7 +7,7 @@ columns, tabs or spaces between them, comments, `-DOCSTART-` lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 _DOCUMENT = "-DOCSTART-"
@@ -34,38 +34,66 @@ class Sentences:
         }
 
 
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence's lines as fields, and the line where it begins, counted from 1."""
+
+    line: int
+    tokens: list[list[str]]
+
+
+class BadSentence(Exception):
+    """A line isn't as the others are: `problem`, and the number of the `line`."""
+
+    def __init__(self, problem: str, line: int) -> None:
+        super().__init__(problem)
+        self.problem, self.line = problem, line
+
+
 def read_sentences(text: str) -> Sentences:
-    """Read sentences whose lines all have as many fields as the first line has."""
-    separator = _TAB if _has_tabs(text) else _SPACES
+    """Read the sentences of a text up to the first problem."""
     read = Sentences()
+    try:
+        for each in sentences_of(text.split("\n")):
+            read.sentences.append(each.tokens)
+            read.lines.append(each.line)
+    except BadSentence as bad:
+        read.problem, read.problem_line = bad.problem, bad.line
+    return read
+
+
+def sentences_of(lines: Iterable[str], *, fewest: int = 2) -> Iterator[Sentence]:
+    """Yield sentences whose lines all have as many fields as the first line has.
+
+    `fewest`: how many that are at least. Raises `BadSentence`.
+    """
+    separator: re.Pattern[str] | None = None
     width = 0
-    begins = True
-    for number, line in enumerate(text.split("\n"), start=1):
+    sentence: Sentence | None = None
+    for number, line in enumerate(lines, start=1):
+        if separator is None and _has_fields(line):
+            separator = _TAB if "\t" in line else _SPACES
         # Unicode's other spaces may be tokens.
-        fields = [each.strip(" ") for each in separator.split(line.strip(" \r"))]
+        fields = [each.strip(" ") for each in (separator or _SPACES).split(line.strip(" \r\n"))]
         if not line.strip() or fields[0] == _DOCUMENT:
-            begins = True
+            if sentence is not None:
+                yield sentence
+            sentence = None
             continue
         if line.startswith("#") and _is_comment(line, len(fields), width):
             continue
         width = width or len(fields)
-        if problem := _problem(fields, width):
-            read.problem, read.problem_line = problem, number
-            return read
-        if begins:
-            read.sentences.append([])
-            read.lines.append(number)
-            begins = False
-        read.sentences[-1].append(fields)
-    return read
+        if problem := _problem(fields, width, fewest):
+            raise BadSentence(problem, number)
+        sentence = sentence or Sentence(number, [])
+        sentence.tokens.append(fields)
+    if sentence is not None:
+        yield sentence
 
 
-def _has_tabs(text: str) -> bool:
-    """Whether fields are parted by tabs: so is the first line that has a token."""
-    for line in text.split("\n"):
-        if line.strip() and not line.startswith("# ") and not line.startswith(_DOCUMENT):
-            return "\t" in line
-    return False
+def _has_fields(line: str) -> bool:
+    """Whether a line tells how fields are parted: it is the first that has a token."""
+    return bool(line.strip()) and not line.startswith(("# ", _DOCUMENT))
 
 
 def _is_comment(line: str, num_fields: int, width: int) -> bool:
@@ -73,8 +101,8 @@ def _is_comment(line: str, num_fields: int, width: int) -> bool:
     return num_fields != width if width else line.startswith("# ")
 
 
-def _problem(fields: Sequence[str], width: int) -> str | None:
-    if width < 2:
+def _problem(fields: Sequence[str], width: int, fewest: int) -> str | None:
+    if width < fewest:
         return "one field; expected a token and its tag, with a tab or a space between them"
     if len(fields) != width:
         return f"{len(fields)} instead of {width} fields, as many as the first line has"

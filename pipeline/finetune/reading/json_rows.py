@@ -42,7 +42,7 @@ def _records(path: Path, text: str) -> tuple[dict[str, Sequence[Any]], Sequence[
     lines: list[int] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            records.append(_record(f"{path}, line {number:,}", line))
+            records.append(record_of(f"{path}, line {number:,}", line))
             lines.append(number)
     names = dict.fromkeys(name for record in records for name in record)
     return {name: [record.get(name) for record in records] for name in names}, lines
@@ -60,7 +60,8 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return read
 
 
-def _record(place: str, line: str) -> dict[str, Any]:
+def record_of(place: str, line: str) -> dict[str, Any]:
+    """Return the object that a line of JSON Lines is; raise `BadInput` where it is none."""
     try:
         record = json.loads(line, object_pairs_hook=_object)
     except _DoubledKey as error:

@@ -51,6 +51,8 @@ class Table:
     columns: Mapping[str, Sequence[Any]]
     lines: Sequence[int]
     """Where each row begins, counted from 1; nothing where rows have no lines."""
+    first: int = 0
+    """How many rows of the file come before these"""
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -58,7 +60,7 @@ class Table:
     def place(self, row: int) -> str:
         """Return where row `row`, counted from 0, stands: for people, who count from 1."""
         line = f" (line {self.lines[row]:,})" if self.lines else ""
-        return f"{self.path}, row {row + 1:,}{line}"
+        return f"{self.path}, row {self.first + row + 1:,}{line}"
 
 
 def read_table(path: Path, *, kinds: Mapping[str, Kind] = KINDS) -> Table:

@@ -236,6 +236,9 @@ def _judge(
             else list(dict.fromkeys(each.text for each in example.answers)),
             "prediction": said[row],
             "start": found[0].start if said[row] else None,
+            "probability": round(probabilities[0 if said[row] else -1], DIGITS)
+            if probabilities
+            else None,
             **({"null_margin": round(rows[row].null_margin, DIGITS)} if rules.may_be_none else {}),
             "n_best": [
                 {"text": each.text, "start": each.start, "probability": round(prob, DIGITS)}
