@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from ..stage.engine import Completion, Finished, Site, complete
+from ..stage.engine import Completion, Finished, Site, complete, look
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
 from ..training.model_layout import MODEL, MODEL_FILES
 from ..training.starting_point import StartingPoint, open_starting_point
 from .compatibility import check_compatibility
+from .examples.columns import Columns
 from .examples.examples import Examples, Known
 from .examples.kinds import Kind, kind_of, settled
 from .reading.rows import read_table
@@ -42,11 +44,35 @@ def finetune(
         OutputRefused: `output` isn't ours, is in use or was made by another recipe.
         Stopped: someone asked for it; the last step is kept.
     """
-    check_settings(request.settings, request.numerics, request.how)
-    check_compatibility(request)
     material = _material(request)
+    recipe = _recipe_of(material, request)
+    work = partial(_work, request=request, material=material)
+    reads = _reads(request, material)
+    return complete(recipe, output, work, reporter=reporter, reads=reads, force=force)
+
+
+def look_at(request: FinetuneRequest, output: Path, *, force: bool = False) -> Completion | None:
+    """Return the output if it is complete; None where there is work to do, which can begin.
+
+    Raises:
+        BadInput, OutputRefused: as `finetune`, before anything heavy is loaded.
+    """
+    material = _material(request)
+    reads = _reads(request, material)
+    return look(_recipe_of(material, request), output, reads=reads, force=force)
+
+
+def check_files(request: FinetuneRequest) -> dict[str, int]:
+    """Return how many rows each file has, where nothing is wrong with them or the settings.
+
+    The model need not be there yet. Raises `BadInput` as `finetune` does.
+    """
+    return {name: len(each.rows) for name, each in _labelled(request).examples.items()}
+
+
+def _recipe_of(material: Material, request: FinetuneRequest) -> Recipe:
     columns, start = material.columns, material.start
-    recipe = Recipe(
+    return Recipe(
         stage=STAGE,
         format_version=FORMAT_VERSION,
         what={
@@ -64,17 +90,31 @@ def finetune(
         numerics=resolved(request.numerics),
         owns=_OWNS,
     )
-    work = partial(_work, request=request, material=material)
-    sources = (start.directory, request.vocab)
-    reads = [*request.files.values(), *(each for each in sources if each is not None)]
-    return complete(recipe, output, work, reporter=reporter, reads=reads, force=force)
 
 
-def _material(request: FinetuneRequest) -> Material:
-    """Read and check everything that can be wrong before there is work to do.
+def _reads(request: FinetuneRequest, material: Material) -> list[Path]:
+    sources = (material.start.directory, request.vocab)
+    return [*request.files.values(), *(each for each in sources if each is not None)]
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """The labelled files, read and checked, and the settings with what these settle."""
+
+    settings: FinetuneSettings
+    kind: Kind
+    columns: Columns
+    examples: Mapping[str, Examples[Any]]
+    known: Known
+
+
+def _labelled(request: FinetuneRequest) -> _Labelled:
+    """Read and check everything that can be wrong without a model.
 
     Nothing is written yet: whoever mends a row repeats the same command.
     """
+    check_settings(request.settings, request.numerics, request.how)
+    check_compatibility(request)
     settings = request.settings
     kind = kind_of(settings)
     tables = {name: read_table(path, kinds=kind.files) for name, path in request.files.items()}
@@ -91,11 +131,18 @@ def _material(request: FinetuneRequest) -> Material:
     _check_folds(examples["train"], settings)
     known = kind.learn(examples["train"], settings)
     examples = {name: kind.fit(each, known, settings) for name, each in examples.items()}
+    return _Labelled(settings, kind, columns, examples, known)
+
+
+def _material(request: FinetuneRequest) -> Material:
+    """Read and check everything that can be wrong before there is work to do."""
+    labelled = _labelled(request)
+    settings, kind, known = labelled.settings, labelled.kind, labelled.known
     start = open_starting_point(
         request.model,
         request.vocab,
         max_seq_length=settings.max_seq_length,
-        pairs=kind.has_pairs(columns),
+        pairs=kind.has_pairs(labelled.columns),
     ).dropping(settings.dropout_prob)
     _check_start(start, kind, request)
     keeps_head = _keeps_head(start, kind, known)
@@ -104,8 +151,8 @@ def _material(request: FinetuneRequest) -> Material:
     return Material(
         settings=settings,
         kind=kind.name,
-        columns=columns,
-        examples=examples,
+        columns=labelled.columns,
+        examples=labelled.examples,
         known=known,
         start=start,
         keeps_head=keeps_head,

@@ -11,7 +11,7 @@ from ..corpus.listing import list_inputs
 from ..corpus.settings import MENDABLE, check_corpus_settings
 from ..elsewhere.output import Output, complete_at
 from ..errors import BadInput
-from ..stage.engine import Completion, Finished, Site
+from ..stage.engine import Completion, Finished, Site, look
 from ..stage.labour import labour_of
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
@@ -44,21 +44,9 @@ def shard(
         BadInput: a setting or an input can't be used.
         OutputRefused: `output` isn't ours, is in use or was made by another recipe.
     """
-    check_settings(request.corpus, request.sentences, request.instances, request.how)
-    check_corpus_settings(request.corpus, request.sentences)
-    check_instance_settings(request.instances, request.sentences)
-    vocabulary, normalization = open_vocabulary(request.vocab)
-    if needs_chinese_words(request.instances, request.sentences):
-        _check_characters_are_tokens(request.vocab, normalization)
-    recipe = Recipe(
-        stage=STAGE,
-        format_version=FORMAT_VERSION,
-        what=resolved(request.corpus, request.sentences, request.instances),
-        inputs=list_inputs(request.inputs, on_bad_input=request.corpus.on_bad_input),
-        earlier={"vocab": vocabulary.fingerprint(normalization)},
-        owns=_OWNS,
-        mendable=MENDABLE,
-    )
+    check_shard_settings(request)
+    vocabulary, normalization = _open_vocabulary(request)
+    recipe = _recipe_of(request, vocabulary.fingerprint(normalization))
     labour = labour_of(request.how)
     if isinstance(output, Path):
         _check_scratch(request.how.scratch, output)
@@ -75,6 +63,47 @@ def shard(
         labour=labour,
         force=force,
         makes_room=True,
+    )
+
+
+def look_at(request: ShardRequest, output: Path, *, force: bool = False) -> Completion | None:
+    """Return the output if it is complete; None where there is work to do, which can begin.
+
+    Raises:
+        BadInput, OutputRefused: as `shard`.
+    """
+    check_shard_settings(request)
+    vocabulary, normalization = _open_vocabulary(request)
+    recipe = _recipe_of(request, vocabulary.fingerprint(normalization))
+    contents = contents_reader(recipe, request.corpus)
+    _check_scratch(request.how.scratch, output)
+    return look(recipe, output, read_contents=contents, reads=[request.vocab], force=force)
+
+
+def check_shard_settings(request: ShardRequest) -> None:
+    """Raise `BadInput` for a setting that can't be used, whatever the vocabulary."""
+    check_settings(request.corpus, request.sentences, request.instances, request.how)
+    check_corpus_settings(request.corpus, request.sentences)
+    check_instance_settings(request.instances, request.sentences)
+
+
+def _open_vocabulary(request: ShardRequest) -> tuple[Vocabulary, Normalization]:
+    vocabulary, normalization = open_vocabulary(request.vocab)
+    if needs_chinese_words(request.instances, request.sentences):
+        _check_characters_are_tokens(request.vocab, normalization)
+    return vocabulary, normalization
+
+
+def _recipe_of(request: ShardRequest, vocabulary: str) -> Recipe:
+    """Return what decides the shards; `vocabulary` is the fingerprint of theirs."""
+    return Recipe(
+        stage=STAGE,
+        format_version=FORMAT_VERSION,
+        what=resolved(request.corpus, request.sentences, request.instances),
+        inputs=list_inputs(request.inputs, on_bad_input=request.corpus.on_bad_input),
+        earlier={"vocab": vocabulary},
+        owns=_OWNS,
+        mendable=MENDABLE,
     )
 
 

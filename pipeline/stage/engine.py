@@ -146,16 +146,21 @@ def complete(
 
 
 def look(
-    recipe: Recipe, directory: Path, *, reads: Sequence[Path] = (), force: bool = False
+    recipe: Recipe,
+    directory: Path,
+    *,
+    read_contents: ContentReader | None = None,
+    reads: Sequence[Path] = (),
+    force: bool = False,
 ) -> Completion | None:
     """Return the output if it is complete; None where `complete` would have work to do.
 
-    Nothing is written. Raises what `complete` raises before it begins, for recipes without inputs.
+    No file of the output is touched. Raises what `complete` raises before it begins.
     """
     _refuse_place(directory, recipe, reads)
     if force:
         return None
-    if manifest := _up_to_date(directory, recipe, None, Silent()):
+    if manifest := _up_to_date(directory, recipe, read_contents, Silent()):
         return Completion(directory, manifest, was_up_to_date=True)
     if begun := recipe_at(directory):
         refuse_differences(str(directory), hindrances(begun, recipe))

@@ -12,7 +12,7 @@ from ..corpus.listing import list_inputs
 from ..corpus.settings import MENDABLE
 from ..elsewhere.output import Output, complete_at
 from ..errors import BadInput
-from ..stage.engine import Completion, Finished, Site
+from ..stage.engine import Completion, Finished, Site, look
 from ..stage.labour import labour_of
 from ..stage.manifest import Manifest
 from ..stage.recipe import Recipe, resolved
@@ -37,18 +37,7 @@ def vocab(
         BadInput: a setting or an input can't be used.
         OutputRefused: `output` isn't ours, is in use or was made by another recipe.
     """
-    check_settings(request.vocab, request.corpus, request.how)
-    _check(request.vocab)
-    if request.how.compare is not None:
-        open_vocabulary(Path(request.how.compare))
-    recipe = Recipe(
-        stage=STAGE,
-        format_version=FORMAT_VERSION,
-        what=resolved(request.vocab, request.corpus),
-        inputs=list_inputs(request.inputs, on_bad_input=request.corpus.on_bad_input),
-        owns=_OWNS,
-        mendable=MENDABLE,
-    )
+    recipe = recipe_of(request)
     labour = labour_of(request.how)
     work = partial(_work, request=request)
     contents = contents_reader(recipe, request.corpus)
@@ -64,6 +53,37 @@ def vocab(
         labour=labour,
         force=force,
         makes_room=True,
+    )
+
+
+def look_at(request: VocabRequest, output: Path, *, force: bool = False) -> Completion | None:
+    """Return the output if it is complete; None where there is work to do, which can begin.
+
+    Raises:
+        BadInput, OutputRefused: as `vocab`.
+    """
+    recipe = recipe_of(request)
+    contents = contents_reader(recipe, request.corpus)
+    return look(recipe, output, read_contents=contents, force=force)
+
+
+def recipe_of(request: VocabRequest) -> Recipe:
+    """Return what decides the vocabulary.
+
+    Raises:
+        BadInput: a setting or an input can't be used.
+    """
+    check_settings(request.vocab, request.corpus, request.how)
+    _check(request.vocab)
+    if request.how.compare is not None:
+        open_vocabulary(Path(request.how.compare))
+    return Recipe(
+        stage=STAGE,
+        format_version=FORMAT_VERSION,
+        what=resolved(request.vocab, request.corpus),
+        inputs=list_inputs(request.inputs, on_bad_input=request.corpus.on_bad_input),
+        owns=_OWNS,
+        mendable=MENDABLE,
     )
 
 
