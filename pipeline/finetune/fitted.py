@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from torch import nn
@@ -13,28 +12,21 @@ from torch import nn
 from ...model.precision import Precision
 from ..errors import BadInput
 from ..stage.settings import settings_of
-from ..training.model_files import load_weights, read_model
+from ..training.model_files import ModelFiles, load_weights
 from ..training.starting_point import StartingPoint
 from ..wordpiece.encode import WordPieceEncoder
 from .examples.classes import SINGLE
 from .examples.columns import Columns
 from .examples.examples import Examples, Known
-from .examples.kinds import Kind, kind_named
+from .examples.kinds import Kind, kind_named, task_name
 from .examples.numbers import REGRESSION
+from .examples.tags import scheme_of
 from .reading.rows import Table
 from .settings import FinetuneSettings
 from .tasks.answering import THRESHOLD
 from .tasks.task import Task
 from .tasks.tasks import task_of
 
-_TASKS: Mapping[str, str] = MappingProxyType(
-    {
-        "BertForSequenceClassification": "sequence-classification",
-        "BertForTokenClassification": "token-classification",
-        "BertForQuestionAnswering": "question-answering",
-        "BertForMultipleChoice": "multiple-choice",
-    }
-)
 _LEARNT = ("label_range", "label_mean", "label_sd", "tag_scheme", "problem_type")
 """What of a configuration the task that wrote it had learnt"""
 
@@ -52,53 +44,61 @@ class Fitted:
     columns: Columns | None
     """Those it was fitted to; None where there is no recipe to tell"""
 
-    def build(self, start: StartingPoint, precision: Precision) -> nn.Module:
+    def build(self, files: ModelFiles, precision: Precision) -> nn.Module:
         """Return the model with its weights, as `judge` expects it to be: for numbers, unscaled."""
-        assert start.directory is not None
-        files = read_model(start.directory)
-        model = self.task.build(start.config, precision)
-        weights = self.task.as_trained(dict(files.weights))
-        load_weights(model, replace(files, weights=weights))
+        model = self.task.build(files.bert_config, precision)
+        load_weights(model, replace(files, weights=self.task.as_trained(dict(files.weights))))
         return model.eval()
 
 
-def fitted_task(start: StartingPoint, what: Mapping[str, Any]) -> Fitted:
-    """Return the task of a stored model; `what` are its recipe's settings, or nothing.
+def fitted_task(start: StartingPoint, files: ModelFiles, what: Mapping[str, Any]) -> Fitted:
+    """Return the task of a stored model; `what` are its recipe's settings, or some, or nothing.
 
-    Without a recipe, as of a model from elsewhere, texts are read as `finetune` would by default.
+    Where it doesn't say, as of a model from elsewhere, texts are read as `finetune` would by
+    default.
 
     Raises:
         BadInput: it isn't a model for any of the tasks.
     """
     content = start.content
-    architecture = (content.get("architectures") or ["BertModel"])[0]
-    if architecture not in _TASKS:
+    task = task_name(content)
+    if task is None:
         raise BadInput(
-            f"{start.directory} is a {architecture}; expected one of {', '.join(_TASKS)}.",
+            f"{start.directory} is a {(content.get('architectures') or ['BertModel'])[0]}; "
+            "expected a model that was fitted to a task.",
             hint="Fit one with: bertctl finetune.",
         )
-    problem = _problem(start) if architecture == "BertForSequenceClassification" else ""
-    kind = kind_named(problem or _TASKS[architecture])
+    problem = content.get("problem_type") or SINGLE
+    kind = kind_named(problem if task == "sequence-classification" else task)
     known = Known(
-        start.label_names,
+        _label_names(content, files),
         {name: content[name] for name in _LEARNT if name in content},
         {"answer_metric": _metric(what), "has_impossible": THRESHOLD in content},
     )
-    if problem == REGRESSION:
+    if task == REGRESSION:
         unscaled = {"label_mean": 0.0, "label_sd": 1.0}
         known = replace(known, config={**unscaled, **known.config})
-    settings = _settings(what, kind, _TASKS[architecture], content)
+    if task == "token-classification" and (scheme := scheme_of([known.labels])):
+        known = replace(known, config={"tag_scheme": scheme, **known.config})
+    settings = _settings(what, kind, task, content)
     encoder = WordPieceEncoder(start.vocabulary, start.normalization)
     nothing = Examples[Any](Table(Path(), "", {}, []), [], [])
-    task = task_of(kind.name, known, settings, nothing, encoder)
     tuned = {THRESHOLD: content[THRESHOLD]} if THRESHOLD in content else {}
-    return Fitted(kind, settings, task, encoder, tuned, _columns(what))
+    return Fitted(
+        kind=kind,
+        settings=settings,
+        task=task_of(kind.name, known, settings, nothing, encoder),
+        encoder=encoder,
+        tuned=tuned,
+        columns=_columns(what),
+    )
 
 
-def _problem(start: StartingPoint) -> str:
-    """Return what kind of labels a classifier has: of one score, it is a number."""
-    told = start.content.get("problem_type")
-    return told or (REGRESSION if len(start.label_names) == 1 else SINGLE)
+def _label_names(content: Mapping[str, Any], files: ModelFiles) -> tuple[str, ...]:
+    """Return the names of the scores; one that has none gets Hugging Face's."""
+    named = content.get("id2label") or {}
+    count = len(files.weights.get("classifier.bias", ()))
+    return tuple(str(named.get(str(id), f"LABEL_{id}")) for id in range(count))
 
 
 def _columns(what: Mapping[str, Any]) -> Columns | None:

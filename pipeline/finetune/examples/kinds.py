@@ -143,6 +143,17 @@ def kind_named(name: str) -> Kind:
     return next(kind for kind in (*_KINDS.values(), _SEVERAL) if kind.name == name)
 
 
+def task_name(content: Mapping[str, Any]) -> str | None:
+    """Return the task that a model with this config.json was fitted to; None if to none."""
+    architecture = (content.get("architectures") or ["BertModel"])[0]
+    names = [name for name, kind in _KINDS.items() if kind.architecture == architecture]
+    if "regression" in names:
+        problem = content.get("problem_type")
+        has_one_score = not problem and len(content.get("id2label") or ()) == 1
+        return "regression" if problem == "regression" or has_one_score else names[0]
+    return names[0] if names else None
+
+
 def settled(kind: Kind, table: Table, columns: Columns, settings: FinetuneSettings) -> Kind:
     """Return the kind once the training file is known: of classes, one a row or several."""
     if kind is not _CLASSES or settings.problem_type == SINGLE:
