@@ -13,79 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import AttentionDropout
-from .config import BertConfig, HiddenAct
+from .config import BertConfig
 from .dropout import DropoutKey, draw, drop, dropout
+from .layers import Embedding, LayerNorm, Linear, activation
 from .layout import Layout
+from .positions import SinusoidalEmbedding
 from .precision import Precision
 from .tokens import Tokens
-
-
-class Linear(nn.Module):
-    """An affine map computed in its input's precision; zero until `initialise` or a state dict."""
-
-    def __init__(self, in_features: int, out_features: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(out_features, in_features))
-        self.bias = nn.Parameter(torch.zeros(out_features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (…, in) to (…, out)."""
-        return F.linear(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
-
-
-class Embedding(nn.Module):
-    """A table of vectors; zero until `initialise` or a state dict."""
-
-    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(num_embeddings, embedding_dim))
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Look up (T,) int64 as (T, dim) in the table's own precision."""
-        return F.embedding(ids, self.weight)
-
-
-class SinusoidalEmbedding(nn.Module):
-    """A fixed table of positions (Vaswani et al. 2017, 3.5): stored as a weight, never trained.
-
-    Its waves are as high as word embeddings begin: in that paper's proportion, where words begin
-    with deviation 1 and waves with height 1. What follows normalises, so only proportion counts.
-    It does: under waves of height 1 words are hardly seen (tiny's masked tokens after 500 steps
-    cost 7.42 nats against 6.96, and 7.02 with a learned table).
-    """
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        table = sinusoids(config.max_position_embeddings, config.hidden_size)
-        self.weight = nn.Buffer(table.float() * config.initializer_range)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Look up (T,) int64 as (T, dim) in the table's own precision."""
-        return F.embedding(ids, self.weight)
-
-
-def sinusoids(num_positions: int, hidden_size: int) -> Tensor:
-    """Return waves of height 1, (positions, H) float64: sine in even columns, cosine in odd."""
-    columns = torch.arange(hidden_size, dtype=torch.float64)
-    rates = 10000.0 ** (-(columns - columns % 2) / hidden_size)
-    angles = torch.arange(num_positions, dtype=torch.float64)[:, None] * rates
-    return torch.where(columns % 2 == 0, angles.sin(), angles.cos())
-
-
-class LayerNorm(nn.Module):
-    """Layer normalisation, statistics in float32 whatever the precision of the rows."""
-
-    def __init__(self, hidden_size: int, *, eps: float) -> None:
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(hidden_size))
-        self.bias = nn.Parameter(torch.zeros(hidden_size))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (…, H)."""
-        # On a processor the kernel itself takes bfloat16 rows and float32 weights.
-        wide = x.to(self.weight.dtype) if x.is_cuda else x
-        return F.layer_norm(wide, self.bias.shape, self.weight, self.bias, self.eps).to(x.dtype)
 
 
 class BertEmbeddings(nn.Module):
@@ -193,9 +127,23 @@ class BertLayer(nn.Module):
         self.intermediate = BertIntermediate(config)
         self.output = BertResidual(config.intermediate_size, config, site=f"{site} output")
 
-    def forward(self, hidden_states: Tensor, layout: Layout, key: DropoutKey | None) -> Tensor:
-        """Map (T, H) to (T, H)."""
+    def forward(
+        self,
+        hidden_states: Tensor,
+        layout: Layout,
+        key: DropoutKey | None,
+        *,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """Map (T, H) to (T, H); with `rows`, (R,) int64, to (R, H): those alone.
+
+        They attend to all the same, but what comes after attention, three quarters of a layer, is
+        computed for nobody else.
+        """
         attended = self.attention.self(hidden_states, layout, key)
+        if rows is not None:
+            attended = attended.index_select(0, rows)
+            hidden_states = hidden_states.index_select(0, rows)
         # What is drawn stays outside of what may be compiled.
         keep = self.attention.output.draw(hidden_states, key)
         return self.after_attention(
@@ -219,11 +167,28 @@ class BertEncoder(nn.Module):
             BertLayer(config, number=number) for number in range(config.num_hidden_layers)
         )
 
-    def forward(self, hidden_states: Tensor, layout: Layout, key: DropoutKey | None) -> Tensor:
-        """Map (T, H) to (T, H)."""
-        for layer in self.layer:
+    def forward(
+        self,
+        hidden_states: Tensor,
+        layout: Layout,
+        key: DropoutKey | None,
+        *,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """Map (T, H) to (T, H); with `rows`, (R,) int64, to (R, H): those alone."""
+        *lower, last = self.layer
+        for layer in lower:
             hidden_states = layer(hidden_states, layout, key)
-        return hidden_states
+        return last(hidden_states, layout, key, rows=rows)
+
+    def every_layer(
+        self, hidden_states: Tensor, layout: Layout, key: DropoutKey | None
+    ) -> list[Tensor]:
+        """Return what goes into the first layer and what comes out of each, (T, H) each."""
+        several = [hidden_states]
+        for layer in self.layer:
+            several.append(layer(several[-1], layout, key))
+        return several
 
 
 class BertPooler(nn.Module):
@@ -233,9 +198,9 @@ class BertPooler(nn.Module):
         super().__init__()
         self.dense = Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden_states: Tensor, layout: Layout) -> Tensor:
-        """Map rows (T, H) to sequences (B, H), in the order the batch was given."""
-        return torch.tanh(self.dense(hidden_states[layout.starts]))
+    def forward(self, first_tokens: Tensor) -> Tensor:
+        """Map (B, H) to (B, H)."""
+        return torch.tanh(self.dense(first_tokens))
 
 
 class BertModel(nn.Module):
@@ -249,6 +214,12 @@ class BertModel(nn.Module):
         self.encoder = BertEncoder(config)
         self.pooler = BertPooler(config) if pooler else None
         self.drops = config.hidden_dropout_prob > 0 or config.attention_probs_dropout_prob > 0
+        self.is_fixed = False
+
+    def fix(self) -> None:
+        """Become a fixed function of the text: nothing is trained, and no unit drops."""
+        self.requires_grad_(False)
+        self.is_fixed = True
 
     def forward(self, tokens: Tokens, key: DropoutKey | None = None) -> Tensor:
         """Encode the rows: (T, H).
@@ -256,19 +227,33 @@ class BertModel(nn.Module):
         In training mode `key` says which units drop, and `ValueError` is raised without one
         unless the configuration drops none; in evaluation mode nothing drops.
         """
-        if self.training and self.drops and key is None:
-            raise ValueError("a model in training mode needs a DropoutKey; call .eval() to predict")
-        key = key if self.training else None
-        return self.encoder(self.embeddings(tokens, key), tokens.layout, key)
+        return self.encoder(*self._embedded(tokens, key))
+
+    def pooled(self, tokens: Tokens, key: DropoutKey | None = None) -> Tensor:
+        """Encode sequences as wholes: (B, H), in the order the batch was given; `key` as above.
+
+        The same as `pool` of what encoding the rows gives, without what nobody would read.
+        """
+        return self._pooler(self.encoder(*self._embedded(tokens, key), rows=tokens.layout.starts))
+
+    def every_layer(self, tokens: Tokens, key: DropoutKey | None = None) -> list[Tensor]:
+        """Return the embedded rows and what each layer gives, (T, H) each; `key` as above."""
+        return self.encoder.every_layer(*self._embedded(tokens, key))
 
     def pool(self, hidden_states: Tensor, tokens: Tokens) -> Tensor:
         """Map rows (T, H) to sequences (B, H), in the order the batch was given."""
+        return self._pooler(hidden_states[tokens.layout.starts])
+
+    def _embedded(
+        self, tokens: Tokens, key: DropoutKey | None
+    ) -> tuple[Tensor, Layout, DropoutKey | None]:
+        """Return what the layers are given."""
+        drops = self.training and not self.is_fixed
+        if drops and self.drops and key is None:
+            raise ValueError("a model in training mode needs a DropoutKey; call .eval() to predict")
+        key = key if drops else None
+        return self.embeddings(tokens, key), tokens.layout, key
+
+    def _pooler(self, first_tokens: Tensor) -> Tensor:
         assert self.pooler is not None, "this model was built without a pooler"
-        return self.pooler(hidden_states, tokens.layout)
-
-
-def activation(name: HiddenAct) -> nn.Module:
-    """Return the activation that Hugging Face's `hidden_act` names."""
-    if name == "relu":
-        return nn.ReLU()
-    return nn.GELU(approximate="none" if name == "gelu" else "tanh")
+        return self.pooler(first_tokens)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from .config import BertConfig
 from .dropout import DropoutKey, dropout
-from .encoder import BertModel, Linear
+from .encoder import BertModel
+from .layers import Linear
 from .precision import Precision
 from .tokens import Tokens
 
@@ -27,7 +28,7 @@ class BertForSequenceClassification(nn.Module):
 
     def forward(self, tokens: Tokens, key: DropoutKey | None = None) -> Tensor:
         """Return logits (B, num_labels), float32, in the order the batch was given."""
-        return _classify(self, self.bert.pool(self.bert(tokens, key), tokens), key)
+        return _classify(self, self.bert.pooled(tokens, key), key)
 
 
 class BertForMultipleChoice(nn.Module):
@@ -41,7 +42,7 @@ class BertForMultipleChoice(nn.Module):
 
     def forward(self, tokens: Tokens, key: DropoutKey | None = None) -> Tensor:
         """Return logits (B,), float32, in the order the batch was given."""
-        return _classify(self, self.bert.pool(self.bert(tokens, key), tokens), key).squeeze(-1)
+        return _classify(self, self.bert.pooled(tokens, key), key).squeeze(-1)
 
 
 class BertForTokenClassification(nn.Module):
@@ -81,13 +82,18 @@ def _classify(
     features: Tensor,
     key: DropoutKey | None,
 ) -> Tensor:
-    """Drop and map (…, H) to (…, labels) in the classifier's own precision."""
-    config, classifier = model.config, model.classifier
+    return classify(features, model.classifier, model.config, key=key if model.training else None)
+
+
+def classify(
+    features: Tensor, classifier: Linear, config: BertConfig, *, key: DropoutKey | None
+) -> Tensor:
+    """Drop units of features (…, H) and map them to (…, labels), in the classifier's precision."""
     prob = config.classifier_dropout
     features = dropout(
         features.to(classifier.weight.dtype),
         config.hidden_dropout_prob if prob is None else prob,
-        key=key if model.training else None,
+        key=key,
         site="classifier",
     )
     return classifier(features)

@@ -63,8 +63,12 @@ def kept_where(value: Tensor, parameter: nn.Parameter, group: Mapping[str, Any])
 
 
 def decays(name: str) -> bool:
-    """Tell whether weight decay applies to a parameter of this name (Devlin et al. 2018, A.2)."""
-    return not name.endswith("bias") and "LayerNorm" not in name
+    """Tell whether weight decay applies to a parameter of this name (Devlin et al. 2018, A.2).
+
+    Neither does it to what a mix of layers is made by, a scale as that of a normalisation is.
+    """
+    others = ("bias", "mix.layer_weights", "mix.gamma")
+    return not name.endswith(others) and "LayerNorm" not in name
 
 
 @torch.no_grad()

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from .config import ARCHITECTURES, BertConfig, Objective
 from .dropout import DropoutKey
-from .encoder import BertModel, LayerNorm, Linear, activation
+from .encoder import BertModel
+from .layers import LayerNorm, Linear, activation
 from .layout import SHAPE_STEP
 from .precision import Precision
 from .tokens import PretrainingBatch, Tokens

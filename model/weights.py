@@ -16,14 +16,14 @@ from .config import BertConfig
 def initialise(model: nn.Module, config: BertConfig, *, seed: int) -> None:
     """Draw weights from a normal distribution (Devlin et al. 2018; std `initializer_range`).
 
-    Biases and the padding token's embedding are 0, normalisations the identity. Each parameter
-    has a stream of its own, named by it: the encoder under any head begins with the same weights,
-    on any device.
+    Biases and the padding token's embedding are 0, normalisations the identity, and a mix of layers
+    is of equal shares. Each parameter has a stream of its own, named by it: the encoder under any
+    head begins with the same weights, on any device.
     """
     for name, parameter in model.named_parameters():
-        if name.endswith("bias"):
+        if name.endswith(("bias", "mix.layer_weights")):
             parameter.zero_()
-        elif name.endswith("LayerNorm.weight"):
+        elif name.endswith(("LayerNorm.weight", "mix.gamma")):
             parameter.fill_(1)
         else:
             digest = hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest()

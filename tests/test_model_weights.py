@@ -12,9 +12,9 @@ from torch import Tensor
 from transformers.models.distilbert.modeling_distilbert import create_sinusoidal_embeddings
 
 from bertctl.model.config import ARCHITECTURES, BertConfig, Objective
-from bertctl.model.encoder import sinusoids
 from bertctl.model.finetuning import BertForSequenceClassification
 from bertctl.model.optimiser import adamw
+from bertctl.model.positions import sinusoids
 from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.weights import canonical_state_dict, initialise
 

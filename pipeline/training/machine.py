@@ -100,6 +100,8 @@ def set_up(settings: NumericsSettings, *, longest: int, place: Place | None = No
     # Without this the sums of an embedding's gradient may be added up in any order on a GPU.
     # (`use_deterministic_algorithms` loads torch's compiler, to tell it too: `compile_layers` does.)
     torch.set_deterministic_debug_mode("warn")
+    # With it memory is filled before it is written, for whoever reads what nobody wrote.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     micro_batch_size, tokens_at_once = settings.micro_batch_size, None
     if micro_batch_size == "auto":
         tokens_at_once = _TOKENS_AT_ONCE[device.type]
