@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,6 @@ from .options import Here, collect, looking_options, settings_options
 if TYPE_CHECKING:
     from ..pipeline.predict.opening import Opened
     from ..pipeline.predict.request import PredictRequest, Source
-    from ..pipeline.predict.rows import Row
-
-_SHOWN_CHARACTERS = 100
 
 
 @click.command(
@@ -28,6 +26,7 @@ _SHOWN_CHARACTERS = 100
     epilog='Example: bertctl predict --model run/ "the capital of [MASK] is"\n\n'
     'Example: bertctl predict --model run/ "He went out." --text-pair "It rained."\n\n'
     "Example: bertctl predict --model classifier/ new.csv --output labels.jsonl\n\n"
+    'Example: bertctl predict --model reader/ "When?" --text-pair "It was in 1963."\n\n'
     "Example: bertctl predict --model run/ texts.txt --output vectors.parquet",
 )
 @click.option(
@@ -50,14 +49,16 @@ _SHOWN_CHARACTERS = 100
 @looking_options
 def command(
     model: Path, source: str | None, output: Path | None, force: bool, **values: Any
-) -> None:
+) -> int | None:
     """Ask a model of texts, and get an answer for each in their order.
 
-    INPUT is a file (.txt line by line, .csv, .tsv, .jsonl, also compressed, or .parquet), a text
-    itself, or - for standard input, which is read too where INPUT is left out in a pipe.
+    INPUT is a file (.txt line by line, .csv, .tsv, .jsonl, SQuAD's .json, CoNLL's columns for
+    tokens, also compressed, or .parquet), a text itself, or - for standard input, which is read
+    too where INPUT is left out in a pipe.
 
     A pretrained model fills [MASK] or tells whether --text-pair follows; a fine-tuned one does what
-    it was fitted to; any gives vectors. --json prints one object a row.
+    it was fitted to: labels, numbers, tags, answers, choices; any gives vectors. --json prints one
+    object a row.
     """
     # What asks a model takes its time to import: help and usage errors don't need it.
     from ..pipeline.predict.opening import open_model
@@ -68,11 +69,12 @@ def command(
     request = PredictRequest(
         model, _source(source), collect(PredictHow, values), collect(NumericsSettings, values)
     )
-    if request.how.text_pair is not None and not isinstance(request.source, str):
-        raise BadInput(
-            "--text-pair goes with a text that is given as INPUT.",
-            hint="In a file the second text is a column: --text-pair-column.",
-        )
+    for flag, given in (("--text-pair", request.how.text_pair), ("--choice", request.how.choice)):
+        if given and not isinstance(request.source, str):
+            raise BadInput(
+                f"{flag} goes with a text that is given as INPUT.",
+                hint=f"In a file it is a column: {flag}-column.",
+            )
     opened = open_model(request, wants_vectors=is_for_vectors(output))
     if output is not None:
         check_output(output, opened.task, force=force)
@@ -82,7 +84,16 @@ def command(
             hint="--output vectors.parquet, or vectors.jsonl; --json prints a line a row.",
         )
     console.detail(f"{opened.task}, up to {opened.max_seq_length} tokens")
-    _run(request, opened, output, console, values)
+    from .main import Terminated
+
+    try:
+        _run(request, opened, output, console, values)
+    except (KeyboardInterrupt, Terminated) as ending:
+        by = signal.SIGINT if isinstance(ending, KeyboardInterrupt) else signal.SIGTERM
+        kept = "; nothing was written" if output else ""
+        console.notice(f"Stopped by {by.name}{kept}.")
+        return 128 + by
+    return None
 
 
 def _run(
@@ -92,17 +103,14 @@ def _run(
     console: Console,
     values: Mapping[str, Any],
 ) -> None:
-    from ..pipeline.predict.rows import read_rows
+    from ..pipeline.predict.reading import read_source
     from ..pipeline.predict.run import predict
     from ..pipeline.predict.writing import as_line, writing
+    from .answers import shown
 
-    rows = read_rows(
-        request.source,
-        opened.columns,
-        input_format=request.how.input_format,
-        text_pair=request.how.text_pair,
-    )
-    answers = predict(opened, request, rows, reporter=console)
+    is_tagging = opened.task == "token-classification"
+    reading = read_source(request.source, request.how, tagged=is_tagging)
+    answers = predict(opened, request, reading, reporter=console)
     if output is not None:
         hidden_size = opened.start.config.hidden_size
         count = 0
@@ -121,7 +129,7 @@ def _run(
         if console.as_json:
             click.echo(as_line(row, answer))
         else:
-            for line in _lines(row, answer):
+            for line in shown(row, answer):
                 click.echo(line)
 
 
@@ -131,37 +139,13 @@ def _source(named: str | None) -> Source:
         return sys.stdin.buffer
     if named is None:
         raise click.UsageError("There is no INPUT: give a text, a file, or - for standard input.")
-    from ..pipeline.corpus.formats import format_of
+    from ..pipeline.predict.formats import looks_like_a_file
 
     path = Path(named)
     if path.is_dir():
         raise BadInput(f"{named} is a directory; expected a file, a text, or -.")
     if path.is_file():
         return path
-    if format_of(named) is not None and not any(each.isspace() for each in named):
+    if looks_like_a_file(named):
         raise BadInput(f"{named}: there is no such file.", hint="A text may hold spaces.")
     return named
-
-
-def _lines(row: Row, answer: Mapping[str, Any]) -> Iterator[str]:
-    """Yield an answer for a person: what is likeliest, then the text it is about."""
-    texts = [row.text] if row.text_pair is None else [row.text, row.text_pair]
-    shown = " | ".join(
-        each if len(each) <= _SHOWN_CHARACTERS else each[:_SHOWN_CHARACTERS] + "…" for each in texts
-    )
-    if "masks" in answer:
-        yield shown
-        for number, tokens in enumerate(answer["masks"], start=1):
-            if len(answer["masks"]) > 1:
-                yield f"  [MASK] {number}"
-            for each in tokens:
-                yield f"  {each['probability']:6.1%}  {each['token']}"
-        return
-    if "predictions" in answer:
-        yield f"{', '.join(answer['predictions']) or '(none)'}\t{shown}"
-        return
-    prediction = answer["prediction"]
-    if isinstance(prediction, str):
-        yield f"{answer['probabilities'][prediction]:6.1%}  {prediction}\t{shown}"
-    else:
-        yield f"{prediction:g}\t{shown}"

@@ -1,9 +1,8 @@
-import gzip
-import io
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,19 @@ import transformers
 from torch import nn
 
 from bertctl.model.config import BertConfig
-from bertctl.model.finetuning import BertForSequenceClassification, BertForTokenClassification
+from bertctl.model.finetuning import BertForSequenceClassification
 from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.weights import initialise
 from bertctl.pipeline.errors import BadInput, OutputRefused
 from bertctl.pipeline.predict.opening import open_model
 from bertctl.pipeline.predict.predictors import Answer
+from bertctl.pipeline.predict.reading import Reading, read_source
+from bertctl.pipeline.predict.records import Record
 from bertctl.pipeline.predict.request import PredictRequest, Source
-from bertctl.pipeline.predict.rows import Columns, Row, read_rows
+from bertctl.pipeline.predict.rows import Row
 from bertctl.pipeline.predict.run import predict
 from bertctl.pipeline.predict.settings import PredictHow
+from bertctl.pipeline.predict.windows import ROWS_AT_ONCE
 from bertctl.pipeline.predict.writing import as_line, check_output, writing
 from bertctl.pipeline.stage.files import FileRecord, write_json
 from bertctl.pipeline.stage.manifest import Manifest
@@ -104,40 +106,39 @@ def write_classifier(
 
 def ask(
     model: Path,
-    source: Source | Sequence[Row],
+    source: Source | Reading,
     *,
     wants_vectors: bool = False,
     micro_batch_size: int = 3,
     reporter: Silent | None = None,
     **how: Any,
 ) -> list[Answer]:
-    is_rows = isinstance(source, list)
     request = PredictRequest(
         model,
-        "" if is_rows else source,
+        "" if isinstance(source, Reading) else source,
         PredictHow(**how),
         NumericsSettings(
             device="cpu", precision="float32", threads=1, micro_batch_size=micro_batch_size
         ),
     )
     opened = open_model(request, wants_vectors=wants_vectors)
-    rows: Any = source
-    if not is_rows:
-        rows = read_rows(
-            request.source, opened.columns, input_format="auto", text_pair=request.how.text_pair
-        )
-    answered = list(predict(opened, request, rows, reporter=reporter or Silent()))
-    if is_rows:
-        assert [row for row, _ in answered] == source
+    reading = source if isinstance(source, Reading) else read_source(source, request.how)
+    answered = list(predict(opened, request, reading, reporter=reporter or Silent()))
+    assert [row.number for row, _ in answered] == list(range(1, len(answered) + 1))
     return [answer for _, answer in answered]
 
 
-def rows_of(*texts: str) -> list[Row]:
-    return [Row(number, text) for number, text in enumerate(texts, start=1)]
+def rows_of(*texts: str) -> Reading:
+    records = (Record(number, {"text": text}, number) for number, text in enumerate(texts, start=1))
+    return Reading(Path("x.txt"), records, is_plain=True)
 
 
-def pairs_of(*pairs: tuple[str, str]) -> list[Row]:
-    return [Row(number, *pair) for number, pair in enumerate(pairs, start=1)]
+def pairs_of(*pairs: tuple[str, str]) -> Reading:
+    records = (
+        Record(number, dict(zip(("text", "text_pair"), pair, strict=True)), number)
+        for number, pair in enumerate(pairs, start=1)
+    )
+    return Reading(Path("x.txt"), records, is_plain=True, has_pair=True)
 
 
 def tokens_of(*texts: str, **others: Any) -> Any:
@@ -176,8 +177,8 @@ def test_next_sentence_is_that_of_transformers(encoder: Path) -> None:
 @torch.no_grad()
 def test_vectors_are_the_last_layer_s_of_transformers(encoder: Path, tmp_path: Path) -> None:
     oracle = transformers.BertModel.from_pretrained(encoder).eval()
-    rows = rows_of(*TEXTS)
-    answers = ask(encoder, rows, wants_vectors=True)
+    rows = [Row(number, text) for number, text in enumerate(TEXTS, start=1)]
+    answers = ask(encoder, rows_of(*TEXTS), wants_vectors=True)
     file = tmp_path / "vectors.parquet"
     with writing(file, hidden_size=24) as put:
         for row, answer in zip(rows, answers, strict=True):
@@ -241,17 +242,19 @@ def test_answers_come_in_the_rows_order_however_they_are_batched(encoder: Path) 
 def test_rows_are_asked_for_block_by_block(encoder: Path) -> None:
     taken = 0
 
-    def endless() -> Iterator[Row]:
+    def endless() -> Iterator[Record]:
         nonlocal taken
         while True:
             taken += 1
-            yield Row(taken, "river [MASK]")
+            yield Record(taken, {"text": "river [MASK]"}, taken)
 
     request = PredictRequest(encoder, "", PredictHow(top_k=1))
     opened = open_model(request, wants_vectors=False)
-    answers = predict(opened, request, endless(), reporter=Silent())
-    assert [next(answers)[0].number for _ in range(3)] == [1, 2, 3]
-    assert taken < 3000
+    reading = Reading(Path("x.txt"), endless(), is_plain=True)
+    answers = predict(opened, request, reading, reporter=Silent())
+    for number in range(1, 2 * ROWS_AT_ONCE, 1000):
+        assert next(islice(answers, 999, None))[0].number == number + 999
+        assert taken - (number + 999) < ROWS_AT_ONCE
 
 
 @torch.no_grad()
@@ -295,19 +298,36 @@ def test_text_without_a_token_is_answered_and_told(encoder: Path) -> None:
 def test_classifier_reads_what_it_was_fitted_to(classifier: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(classifier, run / "model")
-    what = {"text_column": "premise", "text_pair_column": "hypothesis", "max_seq_length": 11}
+    what = {
+        "text_column": "premise",
+        "text_pair_column": "hypothesis",
+        "label_column": "truth",
+        "max_seq_length": 11,
+        "long_text": "tail",
+    }
     recipe = Recipe("finetune", 1, what)
     write_json(run / "recipe.json", recipe.as_json())
     with pytest.raises(BadInput, match="isn't finished"):
         open_model(PredictRequest(run, ""), wants_vectors=False)
     files = {f"model/{each.name}": FileRecord.of(each) for each in (run / "model").iterdir()}
     Manifest(recipe, "0", files).write(run, aside=run / ".aside")
-    opened = open_model(PredictRequest(run, ""), wants_vectors=False)
-    assert (opened.task, opened.max_seq_length) == ("sequence-classification", 11)
-    assert opened.columns == Columns("premise", "hypothesis")
-    told = PredictRequest(run, "", PredictHow(text_column="x", max_seq_length=9))
+    for model in (run, run / "model"):
+        opened = open_model(PredictRequest(model, ""), wants_vectors=False)
+        assert (opened.task, opened.max_seq_length) == ("sequence-classification", 11)
+        assert opened.what == what
+    told = PredictRequest(run, "", PredictHow(long_text="head", max_seq_length=9))
     opened = open_model(told, wants_vectors=False)
-    assert (opened.columns, opened.max_seq_length) == (Columns("x", None), 9)
+    assert opened.what == {**what, "long_text": "head", "max_seq_length": 9}
+    (tmp_path / "rows.csv").write_text("x,premise,hypothesis\n1,river,stone\n")
+    heard = Heard()
+    (pair,) = ask(run, tmp_path / "rows.csv", reporter=heard)
+    assert pair == ask(run, "river", text_pair="stone")[0]
+    assert heard.said == []
+    (single,) = ask(run, tmp_path / "rows.csv", text_column="premise", reporter=heard)
+    assert single == ask(classifier, "river")[0] != pair
+    assert heard.said == [
+        f"The model was fitted to pairs; {tmp_path / 'rows.csv'} has one text each."
+    ]
     (run / "model" / "model.safetensors").write_bytes(b"?")
     with pytest.raises(BadInput, match="damaged"):
         open_model(PredictRequest(run, ""), wants_vectors=False)
@@ -322,14 +342,22 @@ def test_question_a_model_has_no_head_for_is_refused(
         ask(classifier, pairs_of(("a", "b")), task="next-sentence")
     with pytest.raises(BadInput, match="wasn't fitted to sequence-classification"):
         ask(encoder, rows_of("a"), task="sequence-classification")
-    tagger = write(
-        tmp_path / "tagger",
-        BertForTokenClassification(CONFIG, num_labels=2),
-        "BertForTokenClassification",
-    )
-    with pytest.raises(BadInput, match="a model for token-classification, which"):
-        ask(tagger, rows_of("a"))
-    assert len(ask(tagger, rows_of("a"), task="embeddings")) == 1
+    with pytest.raises(BadInput, match="BertForSequenceClassification, for sequence-class"):
+        ask(classifier, rows_of("a"), task="multiple-choice")
+
+
+def test_setting_that_means_nothing_is_refused(encoder: Path, classifier: Path) -> None:
+    cases: list[tuple[Path, str, dict[str, Any]]] = [
+        (encoder, "--long-text", {"long_text": "tail"}),
+        (classifier, "--top-k", {"top_k": 3}),
+        (classifier, "--choice", {"choice": ("a", "b")}),
+        (classifier, "--n-best-size", {"n_best_size": 3}),
+        (classifier, "--doc-stride", {"doc_stride": 3}),
+        (classifier, "--window-pooling", {"long_text": "head", "window_pooling": "vote"}),
+    ]
+    for model, flag, how in cases:
+        with pytest.raises(BadInput, match=rf"{flag} means nothing"):
+            ask(model, "river", **how)
 
 
 def test_model_that_reads_from_left_to_right_fills_no_mask(tmp_path: Path) -> None:
@@ -341,83 +369,10 @@ def test_model_that_reads_from_left_to_right_fills_no_mask(tmp_path: Path) -> No
 
 
 def test_row_that_can_not_be_answered_is_named(encoder: Path) -> None:
-    rows = [Row(1, "a [MASK]", None, "x.txt, line 1"), Row(2, "none", None, "x.txt, line 2")]
-    with pytest.raises(BadInput, match=r"x\.txt, line 2: there is no \[MASK\]"):
-        ask(encoder, rows)
-    with pytest.raises(BadInput, match=r"x\.txt, line 1: only one text"):
-        ask(encoder, rows, task="next-sentence")
-
-
-LINES = ["first", "second, with [a] comma", "", '"quoted" last']
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_lines_of_text_are_rows_blank_ones_too(tmp_path: Path, end: str, mark: str) -> None:
-    file = tmp_path / "x.txt.gz"
-    file.write_bytes(gzip.compress((mark + end.join(LINES)).encode()))
-    rows = list(read_rows(file, Columns(), input_format="auto", text_pair=None))
-    assert [row.text for row in rows] == LINES
-    assert [row.number for row in rows] == [1, 2, 3, 4]
-    assert rows[2].place == f"{file}, line 3"
-
-
-def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
-    texts = ["plain", 'a "quoted" one', '"opened and never closed', "with, commas", "日本語 line"]
-    pairs = ["b", "c", "d", "e", "f"]
-    records = [{"id": 1, "text": a, "other": b} for a, b in zip(texts, pairs, strict=True)]
-    table = pa.Table.from_pylist(records)
-    pq.write_table(table, tmp_path / "x.parquet", row_group_size=3)
-    pyarrow.feather.write_feather(table, tmp_path / "x.arrow", compression="uncompressed")
-    lines = [json.dumps(each, ensure_ascii=False) for each in records]
-    (tmp_path / "x.jsonl").write_text("\n\n".join(lines))
-    quoted = ['1,"' + a.replace('"', '""') + f'",{b}' for a, b in zip(texts, pairs, strict=True)]
-    (tmp_path / "x.csv").write_text("\n".join(["id,text,other", *quoted]))
-    tabbed = [f"1\t{a}\t{b}" for a, b in zip(texts, pairs, strict=True)]
-    (tmp_path / "x.tsv").write_text("\n".join(["id\ttext\tother", *tabbed]))
-    for kind in ("parquet", "arrow", "jsonl", "csv", "tsv"):
-        columns = Columns("text", "other")
-        rows = list(read_rows(tmp_path / f"x.{kind}", columns, input_format="auto", text_pair=None))
-        assert [(row.number, row.text, row.text_pair) for row in rows] == [
-            (number, *pair) for number, pair in enumerate(zip(texts, pairs, strict=True), start=1)
-        ], kind
-
-
-def test_quoted_field_of_a_csv_file_may_hold_lines(tmp_path: Path) -> None:
-    stream = io.BytesIO(b'text,label\n"one\ntwo",x\nthree,y\n')
-    rows = list(read_rows(stream, Columns(), input_format="csv", text_pair=None))
-    assert [row.text for row in rows] == ["one\ntwo", "three"]
-    assert rows[1].place == "standard input, line 4"
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("x.csv", b"a,b\n1,2\n", "isn't clear which column is the text; it has 'a', 'b'"),
-        ("x.csv", b"text,b\n1,2\n3\n", "line 3: 1 instead of 2 fields"),
-        ("x.csv", b'text,b\n"1,2\n', "line 2: unexpected end of data"),
-        ("x.jsonl", b'{"text": "a"}\n{"text"\n', "line 2: not JSON"),
-        ("x.jsonl", b'{"text": "a"}\n[1]\n', "line 2: JSON, but no object"),
-        ("x.jsonl", b'{"text": "a"}\n{"text": 3}\n', "line 2: 3 in the column 'text'"),
-        ("x.jsonl", b'{"text": "a"}\n{"b": "c"}\n', "line 2: no text in the column 'text'"),
-        ("x.txt", b"fine\n\xff\n", "line 2: invalid UTF-8 .0xff"),
-        ("x.txt.gz", b"\x1f\x8b12345678901234567890", "the archive is"),
-        ("x.parquet", b"PAR1", "can't be read"),
-        ("x.doc", b"", "has a suffix that is not read"),
-    ],
-)
-def test_bad_input_is_named_with_its_place(
-    tmp_path: Path, name: str, content: bytes, said: str
-) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadInput, match=said):
-        list(read_rows(tmp_path / name, Columns(), input_format="auto", text_pair=None))
-
-
-def test_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
-    (tmp_path / "x.tsv").write_text("a\tb\n1\t2\n")
-    with pytest.raises(BadInput, match=r"has no column 'c'; it has 'a', 'b'"):
-        list(read_rows(tmp_path / "x.tsv", Columns("a", "c"), input_format="auto", text_pair=None))
+    with pytest.raises(BadInput, match=r"x\.txt, row 2 \(line 2\): there is no \[MASK\]"):
+        ask(encoder, rows_of("a [MASK]", "none"))
+    with pytest.raises(BadInput, match=r"x\.txt, row 1 \(line 1\): only one text"):
+        ask(encoder, rows_of("a", "b"), task="next-sentence")
 
 
 def test_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

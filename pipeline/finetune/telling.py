@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
 from ..stage.report import Reporter
 from .examples.classes import SINGLE, alike_labels
 from .parts import Part, Parts
 from .request import FinetuneRequest, Material
 from .settings import FinetuneSettings
+from .tasks.task import Items
 
 _MANY_UNKNOWN = 0.1
 
@@ -61,28 +65,67 @@ def tell_of_reading(reporter: Reporter, settings: FinetuneSettings, parts: Parts
 
 
 def _tell_of_part(reporter: Reporter, settings: FinetuneSettings, part: Part) -> None:
-    path, items = part.examples.table.path, part.items
-    if items.num_windowed:
-        reporter.notice(
-            f"{path}: {items.num_windowed:,} of {items.num_rows:,} texts have more than "
-            f"{settings.max_seq_length} tokens (--max-seq-length): they are read in windows, "
-            f"{len(items):,} in all."
+    tell_of_texts(reporter, settings, part.examples.table.path, Counts.of(part.items))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of texts when they were encoded."""
+
+    rows: int = 0
+    items: int = 0
+    windowed: int = 0
+    cut: int = 0
+    empty: int = 0
+    tokens: int = 0
+    unknown: float = 0.0
+    """Tokens that are `[UNK]`"""
+
+    @classmethod
+    def of(cls, items: Items) -> Counts:
+        """Count the texts of some items."""
+        tokens = len(items.sequences.input_ids)
+        return cls(
+            items.num_rows,
+            len(items),
+            items.num_windowed,
+            items.num_cut,
+            items.num_empty,
+            tokens,
+            items.unknown_share * tokens,
         )
-    if items.num_cut:
+
+    def __add__(self, other: Counts) -> Counts:
+        """Count both."""
+        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+def tell_of_texts(
+    reporter: Reporter, settings: FinetuneSettings, path: Path, counts: Counts
+) -> None:
+    """Tell what of some texts is not read as it stands."""
+    if counts.windowed:
+        reporter.notice(
+            f"{path}: {counts.windowed:,} of {counts.rows:,} texts have more than "
+            f"{settings.max_seq_length} tokens (--max-seq-length): they are read in windows, "
+            f"{counts.items:,} in all."
+        )
+    if counts.cut:
         what = {"tail": "their beginnings are", "head+tail": "their middles are"}.get(
             settings.long_text, "their ends are"
         )
         reporter.notice(
-            f"{path}: {items.num_cut:,} of {items.num_rows:,} texts have more than "
+            f"{path}: {counts.cut:,} of {counts.rows:,} texts have more than "
             f"{settings.max_seq_length} tokens (--max-seq-length): {what} cut off."
         )
-    if items.num_empty:
+    if counts.empty:
         reporter.warn(
-            f"{path}: {items.num_empty:,} of {items.num_rows:,} texts come to no token: "
+            f"{path}: {counts.empty:,} of {counts.rows:,} texts come to no token: "
             "nothing in them but what BERT drops, such as control and zero-width characters."
         )
-    if items.unknown_share > _MANY_UNKNOWN:
+    if counts.unknown > _MANY_UNKNOWN * counts.tokens:
+        share = counts.unknown / counts.tokens
         reporter.warn(
-            f"{path}: {items.unknown_share:.0%} of the tokens are not in the vocabulary. Is it "
+            f"{path}: {share:.0%} of the tokens are not in the vocabulary. Is it "
             "one for this language?"
         )

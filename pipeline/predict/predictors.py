@@ -1,4 +1,4 @@
-"""Each question a model can be asked: which network answers, and what its answer is in words.
+"""Each question a pretrained model can be asked: which network answers, and its answer in words.
 
 A task is a value, as in fine-tuning: `PREDICTORS` has them all, by name.
 B sequences, T token rows, M masked tokens, H hidden, C labels.
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from ...model.config import BertConfig
 from ...model.encoder import BertModel
-from ...model.finetuning import BertForSequenceClassification
 from ...model.precision import Precision
 from ...model.pretraining import BertForPreTraining
 from ...model.tokens import Tokens
@@ -42,7 +41,6 @@ class Asked:
     lengths: Tensor
     """(B,) int64"""
     vocabulary: Vocabulary
-    files: ModelFiles
     top_k: int
 
 
@@ -154,41 +152,8 @@ def _embed(model: nn.Module, asked: Asked) -> list[Answer]:
     ]
 
 
-def _build_classifier(config: BertConfig, precision: Precision, files: ModelFiles) -> nn.Module:
-    return BertForSequenceClassification(
-        config, num_labels=len(files.weights["classifier.bias"]), precision=precision
-    )
-
-
-def _classify(model: nn.Module, asked: Asked) -> list[Answer]:
-    """Name labels as Hugging Face's `problem_type` says; a model of one score is a regression."""
-    scores: Tensor = model(asked.tokens)
-    config = asked.files.config
-    count = scores.shape[1]
-    if config.get("problem_type") == "regression" or count == 1:
-        return [{"prediction": round(float(each[0]), _DIGITS)} for each in scores]
-    names = _label_names(config, count)
-    if config.get("problem_type") != "multi_label_classification":
-        return _named(scores.softmax(dim=1), names)
-    return [
-        {
-            "predictions": [name for name, each in zip(names, row, strict=True) if each > 0.5],
-            "probabilities": {
-                name: round(each, _DIGITS) for name, each in zip(names, row, strict=True)
-            },
-        }
-        for row in scores.sigmoid().tolist()
-    ]
-
-
-def _label_names(config: Mapping[str, Any], count: int) -> list[str]:
-    named = config.get("id2label") or {}
-    return [str(named.get(str(id), f"LABEL_{id}")) for id in range(count)]
-
-
 PREDICTORS: Mapping[str, Predictor] = {
     "fill-mask": Predictor(_build_pretrained(_MLM, "masked tokens"), _fill, reads_masks=True),
     "next-sentence": Predictor(_build_pretrained(_NSP, "next sentence"), _follow),
     "embeddings": Predictor(_build_encoder, _embed),
-    "sequence-classification": Predictor(_build_classifier, _classify),
 }

@@ -10,7 +10,7 @@ from ..stage.settings import setting
 
 @dataclass(frozen=True)
 class PredictHow:
-    """*How*: what is asked of the model, and where the texts stand."""
+    """*How*: what is asked of the model, where the texts stand, and how they are read."""
 
     task: Literal[
         "auto",
@@ -18,26 +18,62 @@ class PredictHow:
         "next-sentence",
         "embeddings",
         "sequence-classification",
+        "regression",
+        "token-classification",
+        "question-answering",
+        "multiple-choice",
     ] = setting(
         "auto",
-        "What is asked: words for [MASK], whether a second text follows, vectors, or a label. "
-        "auto: what the model was fitted to; of a pretrained one next-sentence for pairs, vectors "
+        "What is asked: words for [MASK], whether a second text follows, vectors, or what the "
+        "model was fitted to. auto: that; of a pretrained one next-sentence for pairs, vectors "
         "for a .parquet file, and fill-mask.",
     )
     top_k: int = setting(5, "fill-mask: likeliest words for each [MASK].", minimum=1, maximum=1000)
-    text_pair: str | None = setting(None, "Second text, beside a text that is given as INPUT.")
+    n_best_size: int | None = setting(
+        None, "question-answering: also tell so many answers, likeliest first.", minimum=1
+    )
+    null_score_diff_threshold: float | None = setting(
+        None,
+        "question-answering: by how much no answer has to score above the best one to be given; "
+        "without it what the fine-tuning chose.",
+    )
+    text_pair: str | None = setting(
+        None, "Second text, or the text a question is asked of, beside a text given as INPUT."
+    )
+    choice: tuple[str, ...] = setting(
+        (), "multiple-choice: one choice, beside a question given as INPUT; repeated."
+    )
     text_column: str | None = setting(
-        None, "Column of the text; without it the one that the model was fitted to, or text."
+        None,
+        "Column of the text, tokens or question; without it the one that the model was fitted to, "
+        "or text.",
     )
     text_pair_column: str | None = setting(
         None, "Column of the second text; without it the one that the model was fitted to."
     )
-    input_format: Literal["auto", "txt", "jsonl", "csv", "tsv"] = setting(
-        "auto", "What standard input holds; a file's name tells by itself."
+    choice_column: tuple[str, ...] = setting(
+        (), "Column of one choice, repeated in their order; or the one column of lists of them."
+    )
+    input_format: Literal["auto", "txt", "jsonl", "json", "csv", "tsv", "conll"] = setting(
+        "auto",
+        "What INPUT holds. auto: what a file's name says; of standard input txt, a text a line.",
     )
     max_seq_length: int | Literal["auto"] = setting(
         "auto",
-        "Most tokens of a text or a pair, special ones included; the rest is cut. auto is what the "
-        "model was fitted with, or can read.",
+        "Most tokens read at once, special ones included. auto is what the model was fitted with, "
+        "or can read.",
         minimum=8,
+    )
+    long_text: Literal["auto", "head", "tail", "head+tail", "window"] = setting(
+        "auto",
+        "What becomes of a text that doesn't fit: its beginning, its end or both are kept, or it "
+        "is read in windows; auto is as the model was fitted.",
+    )
+    doc_stride: int | Literal["auto"] = setting(
+        "auto",
+        "Tokens from one window's begin to the next; auto is as the model was fitted.",
+        minimum=1,
+    )
+    window_pooling: Literal["auto", "mean", "vote"] = setting(
+        "auto", "How the windows of a text agree; auto is as the model was fitted."
     )
