@@ -57,6 +57,7 @@ NOT_OF_ONE_RUN = {
     "n_best_size",
     "null_score_diff_threshold",
     "answer_metric",
+    "features",
 }
 
 

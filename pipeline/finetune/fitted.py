@@ -15,6 +15,7 @@ from ..stage.settings import settings_of
 from ..training.model_files import ModelFiles, load_weights
 from ..training.starting_point import StartingPoint
 from ..wordpiece.encode import WordPieceEncoder
+from .architectures import features_of
 from .examples.classes import SINGLE
 from .examples.columns import Columns
 from .examples.examples import Examples, Known
@@ -97,7 +98,8 @@ def fitted_task(start: StartingPoint, files: ModelFiles, what: Mapping[str, Any]
 def _label_names(content: Mapping[str, Any], files: ModelFiles) -> tuple[str, ...]:
     """Return the names of the scores; one that has none gets Hugging Face's."""
     named = content.get("id2label") or {}
-    count = len(files.weights.get("classifier.bias", ()))
+    biases = [files.weights.get(name, ()) for name in ("classifier.bias", "mix.classifier.bias")]
+    count = max(map(len, biases))
     return tuple(str(named.get(str(id), f"LABEL_{id}")) for id in range(count))
 
 
@@ -118,10 +120,12 @@ def _settings(
 ) -> FinetuneSettings:
     """Return the settings that the model was fitted with, as far as they are known."""
     names = [each.name for each in settings_of(FinetuneSettings) if each.name in what]
-    given: dict[str, Any] = {"task": task}
-    given |= {
+    given: dict[str, Any] = {
         name: tuple(what[name]) if isinstance(what[name], list) else what[name] for name in names
     }
+    # What the model is, it says itself.
+    architecture = (content.get("architectures") or [""])[0]
+    given |= {"task": task, "features": features_of(architecture)}
     settings = FinetuneSettings(**given)
     # Weights of classes are for learning, and there are no rows to take them from.
     settings = replace(settings, class_weights="none")

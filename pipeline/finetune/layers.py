@@ -7,16 +7,24 @@ from typing import Any
 
 from torch import nn
 
+from ...model.encoder import BertModel
 from ...model.moments import LR_SHARE, MomentOptimizer
+from .pooler import POOLER
 from .settings import FinetuneSettings
 
 _LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
-_POOLER = "bert.pooler."
 
 
 def freeze(model: nn.Module, settings: FinetuneSettings, *, head: str, num_layers: int) -> None:
-    """Leave the parameters untrained that `train_layers` leaves out; `head` begins the new ones."""
+    """Leave the parameters untrained that `train_layers` leaves out; `head` begins the new ones.
+
+    With `none` of the others trained they are a fixed function, pooler and all, that drops nothing.
+    """
     if settings.train_layers == "all":
+        return
+    if settings.train_layers == "none":
+        (bert,) = (each for each in model.modules() if isinstance(each, BertModel))
+        bert.fix()
         return
     kept = 0 if settings.train_layers == "head" else settings.train_layers
     for name, parameter in model.named_parameters():
@@ -25,7 +33,7 @@ def freeze(model: nn.Module, settings: FinetuneSettings, *, head: str, num_layer
 
 def depth_of(name: str, head: str, num_layers: int) -> int:
     """Return how deep a parameter lies: 0 embeddings, 1 … L the layers, L + 1 pooler and head."""
-    if name.startswith((head, _POOLER)):
+    if name.startswith((head, POOLER)):
         return num_layers + 1
     layer = _LAYER.match(name)
     return int(layer[1]) + 1 if layer else 0

@@ -11,6 +11,7 @@ from ..training.settings import NumericsSettings
 from ..training.starting_point import StartingPoint
 from .examples.columns import Columns
 from .examples.examples import Examples, Known
+from .examples.kinds import kind_named
 from .settings import FinetuneHow, FinetuneSettings
 
 
@@ -50,3 +51,8 @@ class Material:
     start: StartingPoint
     keeps_head: bool
     """Whether the model was fitted to these very labels before, so that it goes on with them."""
+
+    @property
+    def needs_pooler(self) -> bool:
+        """Whether the head reads what the pooler makes of a sequence."""
+        return kind_named(self.kind).pools and self.settings.features == "last"

@@ -21,6 +21,7 @@ from .choosing_runs import Outcome, results_of, take_runs
 from .kept import best_model, outputs_of
 from .parts import encode_parts
 from .plan import Plan
+from .pooler import has_pooler, without_pooler
 from .request import FinetuneRequest, Material
 from .results import LEVEL, SCORED, baseline, details, intervals, summary, write_lines
 from .tasks.task import Judgement, Task
@@ -68,7 +69,9 @@ def _weights(site: Site, material: Material, task: Task) -> ModelFiles | None:
     if material.start.directory is None:
         return None
     files = read_model(material.start.directory)
-    if not any(name.startswith("bert.pooler.") for name in files.weights):
+    if material.needs_pooler and not has_pooler(files.weights):
+        if material.settings.train_layers == "none":
+            raise without_pooler(files.directory)
         site.reporter.notice(f"{files.directory} has no pooler: a new one is trained.")
     if material.keeps_head:
         return replace(files, weights=task.as_trained(dict(files.weights)))

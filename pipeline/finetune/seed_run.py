@@ -26,9 +26,8 @@ from .course import FinetuningCourse
 from .kept import directory_of, outputs_path, write_outputs
 from .layers import freeze, slow_down
 from .plan import Plan
+from .pooler import POOLER
 from .results import SCORED, best_place
-
-_POOLER = "bert.pooler."
 
 
 class _Ended(Exception):
@@ -121,7 +120,7 @@ def _begin(site: Site, plan: Plan, attempt: Attempt) -> TrainingState:
     if checkpoint is None:
         initialise(model, config, seed=attempt.seed)
         if plan.weights is not None:
-            load_weights(model, plan.weights, may_be_missing=(head, _POOLER))
+            load_weights(model, plan.weights, may_be_missing=(head, POOLER))
     freeze(model, settings, head=head, num_layers=config.num_hidden_layers)
     model.to(plan.machine.device)
     optimizer = adamw(

@@ -102,10 +102,16 @@ class FinetuneSettings:
     class_weights: Literal["none", "balanced"] = setting(
         "none", "Whether rare classes weigh more: balanced gives each class the same sum."
     )
-    train_layers: int | Literal["all", "head"] = setting(
+    train_layers: int | Literal["all", "head", "none"] = setting(
         "all",
-        "What is trained: all, the new head with the pooler, or that and the last N layers.",
+        "What is trained: all; the new head with the pooler; that and the last N layers; or with "
+        "none the new head alone, on features of an encoder that is as it was and drops no unit.",
         minimum=0,
+    )
+    features: Literal["last", "mix"] = setting(
+        "last",
+        "What the head reads: the last layer (of a whole text the pooler's vector), or a learned "
+        "mix of all layers and the embeddings (of a whole text its first token's).",
     )
     layer_lr_decay: float = setting(
         1.0,

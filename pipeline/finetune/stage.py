@@ -13,12 +13,14 @@ from ..stage.engine import Completion, Finished, Site, complete, look
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
-from ..training.model_layout import MODEL, MODEL_FILES
+from ..training.model_layout import MODEL, MODEL_FILES, weight_names
 from ..training.starting_point import StartingPoint, open_starting_point
+from .architectures import Features, architecture_with
 from .compatibility import check_compatibility
 from .examples.columns import Columns
 from .examples.examples import Examples, Known
 from .examples.kinds import Kind, kind_of, settled
+from .pooler import has_pooler, without_pooler
 from .reading.rows import read_table
 from .request import FinetuneRequest, Material
 from .settings import FinetuneSettings
@@ -145,7 +147,7 @@ def _material(request: FinetuneRequest) -> Material:
         pairs=kind.has_pairs(labelled.columns),
     ).dropping(settings.dropout_prob)
     _check_start(start, kind, request)
-    keeps_head = _keeps_head(start, kind, known)
+    keeps_head = _keeps_head(start, kind, known, settings.features)
     if keeps_head:
         known = replace(known, labels=start.label_names if known.labels else ())
     return Material(
@@ -169,9 +171,9 @@ def _check_folds(train: Examples[Any], settings: FinetuneSettings) -> None:
         )
 
 
-def _keeps_head(start: StartingPoint, kind: Kind, known: Known) -> bool:
+def _keeps_head(start: StartingPoint, kind: Kind, known: Known, features: Features) -> bool:
     """Tell whether a model was fitted to the same labels, in whatever order, for the same task."""
-    if start.content.get("architectures") != [kind.architecture]:
+    if start.content.get("architectures") != [architecture_with(kind.architecture, features)]:
         return False
     problem = known.config.get("problem_type")
     if problem is not None and start.content.get("problem_type", problem) != problem:
@@ -187,6 +189,10 @@ def _check_start(start: StartingPoint, kind: Kind, request: FinetuneRequest) -> 
             f"{start.config.num_hidden_layers} layers.",
             hint="Give fewer, or all to train the embeddings, too.",
         )
+    if layers == "none" and kind.pools and request.settings.features == "last":
+        names = None if start.directory is None else weight_names(start.directory)
+        if start.directory is not None and names is not None and not has_pooler(names):
+            raise without_pooler(start.directory)
     if kind.pools and start.config.is_decoder:
         raise BadInput(
             f"The model {request.model} reads from left to right (is_decoder): the first token, "

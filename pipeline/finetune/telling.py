@@ -13,6 +13,8 @@ from .settings import FinetuneSettings
 from .tasks.task import Items
 
 _MANY_UNKNOWN = 0.1
+_RATE_FOR_ALL = 5e-5
+"""The greatest rate of the paper's grid"""
 
 
 def tell_of_files(reporter: Reporter, request: FinetuneRequest, material: Material) -> None:
@@ -53,6 +55,11 @@ def tell_of_files(reporter: Reporter, request: FinetuneRequest, material: Materi
         reporter.notice(
             "No --validation file: the last epoch is taken, and the first seed's model. --folds 5 "
             "would validate on the training rows."
+        )
+    if given.train_layers in ("head", "none") and given.learning_rate <= _RATE_FOR_ALL:
+        reporter.notice(
+            f"--learning-rate {given.learning_rate:g} suits the training of all layers; a head "
+            "alone learns faster, with 1e-3 or so."
         )
     if material.keeps_head:
         reporter.notice("The model knows these labels already: its head is trained on.")

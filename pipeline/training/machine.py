@@ -98,10 +98,10 @@ def set_up(settings: NumericsSettings, *, longest: int, place: Place | None = No
     # cuBLAS multiplies in the same order each time only with a workspace of its own.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Without this the sums of an embedding's gradient may be added up in any order on a GPU.
-    # (`use_deterministic_algorithms` loads torch's compiler, to tell it too: `compile_layers` does.)
+    # (`use_deterministic_algorithms` loads torch's compiler to tell it too: `compile_layers` does.)
     torch.set_deterministic_debug_mode("warn")
     # With it memory is filled before it is written, for whoever reads what nobody wrote.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
     micro_batch_size, tokens_at_once = settings.micro_batch_size, None
     if micro_batch_size == "auto":
         tokens_at_once = _TOKENS_AT_ONCE[device.type]

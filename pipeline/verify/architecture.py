@@ -27,8 +27,12 @@ ARCHITECTURES = {
     "BertForMultipleChoice": ("pooler", "one score"),
     "BertForTokenClassification": ("labels",),
     "BertForQuestionAnswering": ("answers",),
+    "BertMixForSequenceClassification": ("mix", "mixed labels"),
+    "BertMixForMultipleChoice": ("mix", "mixed score"),
+    "BertMixForTokenClassification": ("mix", "mixed labels"),
+    "BertMixForQuestionAnswering": ("mix", "mixed answers"),
 }
-"""Class of transformers → what it has beside embeddings and layers."""
+"""Class of transformers, or of ours over a mix of layers → what it has beside the encoder."""
 
 
 def expected_weights(config: Mapping[str, Any], architecture: str) -> dict[str, Shape]:
@@ -81,6 +85,15 @@ def _part(config: Mapping[str, Any], part: str) -> Iterator[tuple[str, Shape]]:
             yield from _affine("classifier", hidden, 1)
         case "answers":
             yield from _affine("qa_outputs", hidden, 2)
+        case "mix":
+            yield "mix.layer_weights", (config["num_hidden_layers"] + 1,)
+            yield "mix.gamma", ()
+        case "mixed labels":
+            yield from _affine("mix.classifier", hidden, num_labels(config))
+        case "mixed score":
+            yield from _affine("mix.classifier", hidden, 1)
+        case "mixed answers":
+            yield from _affine("mix.classifier", hidden, 2)
         case _:
             raise AssertionError(part)
 

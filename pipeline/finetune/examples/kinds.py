@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from ..architectures import plain_architecture
 from ..reading.rows import KINDS, TAGGED_KINDS, Table
 from ..reading.rows import Kind as FileKind
 from ..settings import FinetuneSettings
@@ -145,7 +146,7 @@ def kind_named(name: str) -> Kind:
 
 def task_name(content: Mapping[str, Any]) -> str | None:
     """Return the task that a model with this config.json was fitted to; None if to none."""
-    architecture = (content.get("architectures") or ["BertModel"])[0]
+    architecture = plain_architecture((content.get("architectures") or ["BertModel"])[0])
     names = [name for name, kind in _KINDS.items() if kind.architecture == architecture]
     if "regression" in names:
         problem = content.get("problem_type")

@@ -12,6 +12,7 @@ from ..settings import FinetuneSettings
 from .answering import answering
 from .choosing import choosing
 from .classes import classes
+from .mixing import mixed
 from .numbers import numbers
 from .several import several_labels
 from .tagging import tagging
@@ -24,6 +25,9 @@ _WITHOUT_ENCODER = {
     "token-classification": tagging,
     "multiple-choice": choosing,
 }
+_NUM_OUTPUTS = {REGRESSION: 1, "multiple-choice": 1, "question-answering": 2}
+"""Those whose labels don't say it"""
+_READ_TOKENS = ("token-classification", "question-answering")
 
 
 def task_of(
@@ -35,5 +39,14 @@ def task_of(
 ) -> Task:
     """Return the task that files of a kind are for, with all that its training rows teach."""
     if kind == "question-answering":
-        return answering(known, settings, train, encoder)
-    return _WITHOUT_ENCODER[kind](known, settings, train)
+        task = answering(known, settings, train, encoder)
+    else:
+        task = _WITHOUT_ENCODER[kind](known, settings, train)
+    if settings.features == "last":
+        return task
+    return mixed(
+        task,
+        num_outputs=_NUM_OUTPUTS.get(kind) or len(known.labels),
+        reads_tokens=kind in _READ_TOKENS,
+        is_flat=kind == "multiple-choice",
+    )
