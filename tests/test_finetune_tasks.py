@@ -19,13 +19,13 @@ from transformers import (
     AutoTokenizer,
 )
 
-from bertctl.pipeline.finetune.course import predict
-from bertctl.pipeline.finetune.fitted import fitted_task
-from bertctl.pipeline.finetune.reading.rows import read_table
 from bertctl.pipeline.finetune.stage import finetune
-from bertctl.pipeline.stage.ownership import recipe_at
+from bertctl.pipeline.predict.opening import open_model
+from bertctl.pipeline.predict.reading import read_source
+from bertctl.pipeline.predict.request import PredictRequest
+from bertctl.pipeline.predict.run import predict
+from bertctl.pipeline.predict.settings import PredictHow
 from bertctl.pipeline.stage.report import Silent
-from bertctl.pipeline.training.starting_point import open_stored
 from bertctl.pipeline.verify.verify import verify
 
 from .finetune_toys import (
@@ -269,24 +269,23 @@ def test_output_of_every_task_is_proven_by_verify(done: Mapping[str, Path], name
     "name",
     ["regression", "several", "token-classification", "multiple-choice", "question-answering"],
 )
-def test_stored_model_tells_again_what_it_told(done: Mapping[str, Path], name: str) -> None:
-    """Reading, encoding, weights and telling come from the model's directory and recipe alone."""
+def test_predict_says_of_the_test_file_what_fine_tuning_said(
+    done: Mapping[str, Path], name: str
+) -> None:
+    """Columns, reading, weights and telling come from the model's directory and recipe alone."""
     output = done[name]
-    start = open_stored(output, None, flag="--model")
-    recipe = recipe_at(output)
-    assert recipe is not None
-    fitted = fitted_task(start, recipe.what)
     (path,) = output.parent.glob("test.json*")
-    table = read_table(path, kinds=fitted.kind.files)
-    assert fitted.columns is not None
-    examples = fitted.kind.read(table, fitted.columns, fitted.settings, labelled=False)
-    items = fitted.task.encode(fitted.encoder, examples)
-    model = fitted.build(start, "float32")
-    outputs = predict(fitted.task, model, items, micro_batch_size=6, device=torch.device("cpu"))
-    judged = fitted.task.judge(items, outputs, examples, fitted.tuned)
-    for row, told in enumerate(predictions(output)):
-        for key, value in judged.tell(row).items():
-            if key == "prediction" and name == "regression":
-                assert value == pytest.approx(told[key], rel=1e-5)
-            elif key not in ("probabilities", "n_best"):
-                assert value == told[key]
+    how = PredictHow(n_best_size=20 if name == "question-answering" else None)
+    numerics = request(path.parent, model="").numerics
+    asked = PredictRequest(output, path, how, numerics)
+    opened = open_model(asked, wants_vectors=False)
+    reading = read_source(path, how, tagged=name == "token-classification")
+    answered = list(predict(opened, asked, reading, reporter=Silent()))
+    truths = ("label", "labels", "answers")
+    expected = [{k: v for k, v in row.items() if k not in truths} for row in predictions(output)]
+    found = [{"row": row.number, **answer} for row, answer in answered]
+    if name == "regression":
+        # The model that is kept tells numbers, the one that was trained told standard scores.
+        numbers = [row.pop("prediction") for row in found]
+        assert numbers == pytest.approx([row.pop("prediction") for row in expected], rel=1e-5)
+    assert found == expected
