@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-slow check bench docs help clean
+.PHONY: setup demo test test-slow check bench docs smoke help clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -54,8 +54,13 @@ bench: $(READY)  ## the benchmarks, each beside its reference
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/pretrain_step.py
 
-docs: $(READY)  ## write the parts of the documentation that come from the code
+docs: $(READY)  ## the documentation as a site, in build/docs; a link that leads nowhere ends it
 	$(BIN)/python docs/reference.py
+	$(BIN)/sphinx-build -W --keep-going -q -c docs/site -d build/doctrees . build/docs
+	@echo "build/docs/index.html"
+
+smoke: $(READY)  ## build the release, install it where nothing else is, use it
+	$(BIN)/python .ci/smoke.py
 
 # Type checkers follow folders, not the package mapping: show them the names that are imported.
 build/types:
