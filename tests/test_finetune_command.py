@@ -15,7 +15,6 @@ from bertctl.cli.finetune import command
 from .finetune_toys import (
     rows,
     scored_rows,
-    tagged_rows,
     write_csv,
     write_lines,
     write_start,
@@ -131,39 +130,18 @@ def test_bad_row_ends_with_2_and_says_where(place: Path, tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
-def other_task(place: Path, directory: Path, task: str) -> list[str]:
-    """Write files of another task and return the arguments that fit a model to them."""
-    directory.mkdir(exist_ok=True)
-    make = scored_rows if task == "regression" else tagged_rows
-    files: list[str] = []
-    for part, count in {"train": 40, "validation": 14, "test": 15}.items():
-        path = write_lines(directory / f"{part}.jsonl", make(count, count))
-        files += [f"--{part}", str(path)]
-    return [*arguments(place, directory / "out", seeds=1), "--task", task, *files]
-
-
 def test_table_of_one_run_tells_intervals_and_what_saying_the_mean_comes_to(
     place: Path, tmp_path: Path
 ) -> None:
-    asked = [*other_task(place, tmp_path, "regression"), "--plain"]
+    files: list[str] = []
+    for part, count in {"train": 40, "validation": 14, "test": 15}.items():
+        path = write_lines(tmp_path / f"{part}.jsonl", scored_rows(count, count))
+        files += [f"--{part}", str(path)]
+    run = arguments(place, tmp_path / "out", seeds=1)
+    asked = [*run, "--task", "regression", *files, "--plain"]
     told = " ".join(CliRunner().invoke(command, asked).stdout.split())
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     low, high = metrics["interval"]["test"]["pearson"]
     assert f"{metrics['mean']['test']['pearson']:.3f} (95 %: {low:.3f}–{high:.3f})" in told
     assert f"mean: {metrics['baseline']['mse']['test']:.4g})" in told
     assert "labels" not in told
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("task", ["regression", "token-classification"])
-def test_other_task_killed_for_real_continues_to_the_same_bytes(
-    place: Path, tmp_path: Path, task: str
-) -> None:
-    asked = other_task(place, tmp_path, task)
-    output = tmp_path / "out"
-    ended = kill_when([*PROGRAM, *asked], lambda: bool(_checkpoints(output)), signal.SIGKILL)
-    assert ended.returncode == -signal.SIGKILL
-    assert CliRunner().invoke(command, asked).exit_code == 0
-    whole = [str(tmp_path / "whole") if each == str(output) else each for each in asked]
-    assert CliRunner().invoke(command, whole).exit_code == 0
-    assert bytes_of(output) == bytes_of(tmp_path / "whole")
