@@ -1,25 +1,43 @@
+"""What the documentation says: its commands run, its links lead somewhere, its formats are so."""
+
 import re
 import runpy
-import shlex
+import shutil
 import subprocess
 import sys
+import tomllib
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 import click
 import pytest
 
 from bertctl.cli.main import bertctl
-from bertctl.pipeline.shard.request import ShardRequest
-from bertctl.pipeline.shard.settings import InstanceSettings
-from bertctl.pipeline.shard.stage import shard
-from bertctl.pipeline.stage.report import Silent
 
-from .corpora import write_corpus, write_vocabulary
+from .doc_commands import (
+    DOCS,
+    PAGES,
+    ROOT,
+    TINY,
+    Runner,
+    commands_in,
+    labels_of,
+    smaller,
+    write_texts,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+LINKED = [*PAGES, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+QUICKSTART = DOCS / "quickstart.md"
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
+@pytest.fixture
+def runner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Runner:
+    (tmp_path / "here").mkdir()
+    return Runner(tmp_path / "here", monkeypatch, capsys)
 
 
 def test_reference_says_what_the_settings_say() -> None:
@@ -27,20 +45,16 @@ def test_reference_says_what_the_settings_say() -> None:
     assert module["page"]() == (DOCS / "reference.md").read_text(), "run: make docs"
 
 
-def commands_in(page: Path) -> list[list[str]]:
-    """Return the words after `bertctl` of every command that a page shows in a block."""
-    text = page.read_text().replace("\\\n", " ")
-    found = re.findall(r"^    (?:\$ )?bertctl +([a-z][^#\n]*)", text, re.M)
-    return [shlex.split(line) for line in found]
-
-
 def test_pages_show_commands() -> None:
-    assert sum(len(commands_in(page)) for page in PAGES) > 10
+    shown = [each for page in PAGES for each in commands_in(page)]
+    assert sum(each.why_not_run is None for each in shown) > 60
+    assert sum(each.is_launched for each in shown) >= 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_is_shown_is_one_that_can_be_given(page: Path) -> None:
-    for name, *arguments in commands_in(page):
+    for shown in commands_in(page):
+        name, *arguments = shown.words
         command = bertctl.get_command(click.Context(bertctl), name)
         assert command is not None, name
         # Three dots stand for what the page has said before.
@@ -49,19 +63,111 @@ def test_every_command_that_is_shown_is_one_that_can_be_given(page: Path) -> Non
             command.make_context(name, [word for word in arguments if word != "…"])
 
 
-def test_ten_lines_of_pyarrow_read_a_shard(tmp_path: Path) -> None:
-    request = ShardRequest(
-        inputs=(str(write_corpus(tmp_path / "corpus", files=2)),),
-        vocab=write_vocabulary(tmp_path / "vocab.txt"),
-        instances=InstanceSettings(max_seq_length=40, dupe_factor=1),
-    )
-    shard(request, tmp_path / "out", reporter=Silent())
-    (program,) = re.findall(r"```python\n(.*?)```", (DOCS / "shards.md").read_text(), re.S)
-    (tmp_path / "read.py").write_text(program)
-    name = "train-00000-of-00001.arrow"
-    command = [sys.executable, str(tmp_path / "read.py"), str(tmp_path / "out"), name]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    first, size = said.strip().split("\n")
-    assert re.fullmatch(r"\[CLS\] .* \[SEP\] .* \[SEP\] (next|random)", first)
-    assert "[MASK]" not in first
-    assert int(size) == len(write_vocabulary(tmp_path / "again.txt").read_text().split("\n")) - 1
+def can_be_run(page: Path) -> bool:
+    return any(each.why_not_run is None for each in commands_in(page))
+
+
+def run_page(page: Path, runner: Runner, *, force: bool) -> None:
+    """Run every command of a page in turn, and hold what it prints against the page."""
+    for shown in commands_in(page):
+        if shown.why_not_run is None:
+            words = smaller(shown.words)
+            may_replace = force and {"--output", "-o"} & set(words)
+            said = runner.run([*words, "--force"] if may_replace else words)
+            assert labels_of(shown.printed) <= labels_of(said.split("\n")), shown
+
+
+def test_quickstart_works_word_by_word(tmp_path: Path, runner: Runner) -> None:
+    write_texts(tmp_path / "here" / "mine")
+    (tmp_path / "here" / "mine" / "corpus").rename(tmp_path / "here" / "mine" / "text")
+    run_page(QUICKSTART, runner, force=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page != QUICKSTART and can_be_run(page)],
+    ids=lambda page: page.name,
+)
+def test_every_command_of_a_page_runs(
+    page: Path, tmp_path: Path, world: Path, runner: Runner
+) -> None:
+    shutil.copytree(world, tmp_path / "here", dirs_exist_ok=True)
+    shutil.copytree(world / "encoder" / "model", tmp_path / "bert-base-uncased")
+    run_page(page, runner, force=True)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with raw text, labelled files, and one output of each stage."""
+    place = tmp_path_factory.mktemp("world")
+    write_texts(place)
+    commands = [
+        "vocab corpus --vocab-size 300 -o vocab",
+        "shard corpus --vocab vocab -o shards",
+        f"pretrain shards {' '.join(TINY)} --steps 10 --batch-size 8 --threads 1 -o encoder",
+        "finetune --model encoder --train train.csv --validation dev.csv --epochs 1 -o classifier",
+    ]
+    for command in commands:
+        subprocess.run(
+            [sys.executable, "-m", "bertctl", *command.split(), "--quiet"], cwd=place, check=True
+        )
+    shutil.copytree(place / "encoder", place / "run")
+    shutil.copytree(place / "encoder" / "model", place / "bert-base-uncased")
+    (place / "runs").mkdir()
+    (place / "demo" / "corpus").mkdir(parents=True)
+    for file in place.glob("*.tsv"):
+        shutil.copy(file, place / "demo" / "corpus")
+    shutil.copytree(place / "corpus", place / "demo" / "corpus" / "text")
+    return place
+
+
+def test_toys_stand_for_every_value_of_a_page() -> None:
+    words = tuple("pretrain s --model base --steps 9 -o run".split())
+    assert smaller(words)[:6] == ["pretrain", "s", "--steps", "10", "-o", "run"]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors that a code host gives to a page's headings."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    plain = (re.sub(r"[^\w\- ]", "", each.lower()) for each in headings)
+    return {each.replace(" ", "-") for each in plain}
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / unquote(name)).resolve() if name else page
+        assert file.exists(), target
+        assert file.is_relative_to(ROOT), target
+        assert not anchor or anchor in anchors_of(file), target
+
+
+def test_index_has_every_page() -> None:
+    listed = re.findall(r"^- \[.*?\]\((.*?)\)", (DOCS / "index.md").read_text(), re.M)
+    assert len(listed) == len(set(listed))
+    pages = {page.name for page in DOCS.glob("*.md")} - {"index.md"}
+    assert pages <= set(listed)
+
+
+def test_tests_that_pages_name_are_there() -> None:
+    there = "\n".join(path.read_text() for path in (ROOT / "tests").glob("*.py"))
+    for page in LINKED:
+        for name in re.findall(r"`(test_\w+)`", page.read_text()):
+            assert f"def {name}(" in there, f"{page.name}: {name}"
+        for name in re.findall(r"`tests/(\w+\.py)`", page.read_text()):
+            assert (ROOT / "tests" / name).exists(), f"{page.name}: {name}"
+
+
+def test_targets_and_extras_that_pages_name_are_there() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for page in LINKED:
+        text = page.read_text()
+        for target in re.findall(r"^    make ([a-z-]+)", text, re.M):
+            assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
+        for extra in re.findall(r"'(?:bertctl|\.)\[(\w+)\]'", text):
+            assert extra in EXTRAS, f"{page.name}: {extra}"
