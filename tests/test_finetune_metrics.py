@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bertctl.pipeline.finetune.results import best_place, best_run, summary
@@ -10,7 +11,13 @@ from bertctl.pipeline.finetune.tasks.metrics import (
     confusion_matrix,
     log_softmax,
     macro_f1,
+    pearson,
+    ranks,
+    spearman,
 )
+from bertctl.pipeline.finetune.tasks.numbers import number_figures
+
+from .seqeval_oracle import entity_scores
 
 PAIRS = st.integers(2, 7).flatmap(
     lambda classes: st.tuples(
@@ -60,3 +67,58 @@ def test_summary_is_the_mean_and_the_sample_deviation() -> None:
     assert told["sd"]["test"]["accuracy"] == pytest.approx(np.std(values, ddof=1))
     assert told["mean"]["validation"] is None
     assert summary({"test": runs[:1]})["sd"] is None
+
+
+# Few different values, so that many are equal: ranks of those are what implementations differ in.
+COLUMNS = st.lists(
+    st.tuples(st.integers(-3, 3), st.one_of(st.integers(-3, 3), st.floats(-1e3, 1e3))),
+    min_size=3,
+    max_size=40,
+)
+
+
+@given(COLUMNS)
+@settings(max_examples=200, deadline=None)
+def test_correlations_and_errors_are_those_of_scipy_and_scikit_learn(
+    rows: list[tuple[float, float]],
+) -> None:
+    truth, said = np.array(rows, np.float64).T
+    assert ranks(said) == pytest.approx(scipy.stats.rankdata(said))
+    assume(np.ptp(truth) > 1e-3)
+    assume(np.ptp(said) > 1e-3)
+    found = number_figures(np.stack([truth, said], axis=1))
+    expected = {
+        "pearson": scipy.stats.pearsonr(truth, said).statistic,
+        "spearman": scipy.stats.spearmanr(truth, said).statistic,
+        "mse": sklearn.metrics.mean_squared_error(truth, said),
+        "mae": sklearn.metrics.mean_absolute_error(truth, said),
+    }
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_column_that_never_changes_correlates_with_nothing() -> None:
+    constant, other = np.full(4, 2.5), np.arange(4.0)
+    assert (pearson(constant, other), spearman(other, constant)) == (0.0, 0.0)
+
+
+TAGS = st.lists(
+    st.lists(st.sampled_from(["O", *(f"{p}-{k}" for p in "BIES" for k in "AB")]), max_size=9),
+    min_size=2,
+    max_size=6,
+)
+
+
+@given(TAGS, TAGS)
+@settings(max_examples=300, deadline=None)
+def test_oracle_of_entities_is_seqeval_where_that_is_installed(
+    truth: list[list[str]], said: list[list[str]]
+) -> None:
+    seqeval = pytest.importorskip("seqeval.metrics")
+    rows = [(one, other[: len(one)]) for one, other in zip(truth, said, strict=False)]
+    rows = [(one, other + ["O"] * (len(one) - len(other))) for one, other in rows]
+    truth, said = [one for one, _ in rows], [other for _, other in rows]
+    expected = [
+        score(truth, said, zero_division=0)
+        for score in (seqeval.precision_score, seqeval.recall_score, seqeval.f1_score)
+    ]
+    assert entity_scores(truth, said) == pytest.approx(expected)

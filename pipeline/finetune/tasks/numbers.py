@@ -89,7 +89,7 @@ def _judge(
     return Judgement(
         scored=scored,
         statistics=np.stack([truth, predicted[scored]], axis=1),
-        figures=_figures,
+        figures=number_figures,
         tell=tell,
         # A number is never quite right: the errors worth reading are the greatest.
         wrong=distance > 0.5 * sd,
@@ -97,7 +97,7 @@ def _judge(
     )
 
 
-def _figures(statistics: Floats) -> Figures:
+def number_figures(statistics: Floats) -> Figures:
     """Return both correlations and the mean squared and absolute error, in the labels' unit."""
     truth, predicted = statistics.T
     error = predicted - truth
