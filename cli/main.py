@@ -30,7 +30,8 @@ TOOLS = {
     "status": "Show which outputs there are, and how each stands.",
     "inspect": "Show a corpus, a vocabulary, shards or a model as readable text.",
     "verify": "Prove from its files that a directory is what it says.",
-    "predict": "Ask a model of texts: words for [MASK], labels, vectors.",
+    "predict": "Ask a model of texts: words for [MASK], labels, tags, answers, vectors.",
+    "export": "Make a plain Hugging Face directory of a model, to publish or move.",
     "completion": "Teach bash, zsh or fish to complete commands and flags.",
 }
 COMMANDS = {**STAGES, **TOOLS}

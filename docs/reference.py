@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bertctl.cli.main import COMMANDS
 from bertctl.pipeline.corpus.settings import CorpusSettings, SentenceSettings
+from bertctl.pipeline.export.settings import ExportSettings
 from bertctl.pipeline.finetune.settings import FinetuneHow, FinetuneSettings
 from bertctl.pipeline.inspect.settings import InspectHow
 from bertctl.pipeline.predict.settings import PredictHow
@@ -34,7 +35,10 @@ KINDS["inspect"] = [InspectHow, CorpusSettings, SentenceSettings]
 KINDS["verify"] = []
 KINDS["status"] = []
 KINDS["completion"] = []
+KINDS["init"] = []
+KINDS["run"] = []
 KINDS["predict"] = [PredictHow, NumericsSettings]
+KINDS["export"] = [ExportSettings]
 HEAD = """# Settings
 
 Written by `docs/reference.py` from the code; `make docs` writes it again. *What* is part of the

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import BadInput
+from ..export.facts import FITTED_WITH
 from ..finetune.compatibility import check_long_text
 from ..finetune.examples.kinds import task_name
 from ..stage.manifest import Manifest
@@ -19,8 +20,6 @@ from ..training.starting_point import StartingPoint, open_stored
 from .request import PredictRequest
 from .settings import PredictHow
 
-FITTED_WITH = "fitted_with"
-"""Where an export keeps the settings of the fine-tuning that it was made from"""
 _FITTED = (
     "sequence-classification",
     "regression",

@@ -19,7 +19,7 @@ from ..training.starting_point import RANDOM
 from ..wordpiece.files import TOKENIZER_FILE
 from .finding import Output
 
-_MODELS = ("pretrain", "finetune")
+_MODELS = ("pretrain", "finetune", "export")
 _STAGES: Mapping[str, tuple[str, ...]] = {
     "vocab": ("vocab",),
     "shards": ("shard",),
@@ -90,7 +90,7 @@ class Origins:
             return Source(role, fingerprint, None, None, random=name)
         kin = _marks(output).union(*map(_marks, beside))
         # A classifier beside this one may be of the same start, or of any other.
-        stages = tuple(stage for stage in stages if stage != "finetune")
+        stages = tuple(stage for stage in stages if stage not in ("finetune", "export"))
         alike = [each for each in self.outputs if each.stage in stages and each is not output]
         since = [
             each
@@ -150,7 +150,9 @@ def _stages_of(role: str) -> tuple[str, ...]:
 
 def _model_fingerprint(files: Mapping[str, FileRecord]) -> str | None:
     """Return the identity that whoever starts from a model knows it by."""
-    wanted = {name: files.get(f"{MODEL}/{name}") for name in (CONFIG, WEIGHTS)}
+    # In an export the model stands in the directory itself.
+    within = f"{MODEL}/" if f"{MODEL}/{CONFIG}" in files else ""
+    wanted = {name: files.get(within + name) for name in (CONFIG, WEIGHTS)}
     hashes = {name: each.sha256 for name, each in wanted.items() if each is not None}
     return fingerprint_of(hashes) if len(hashes) == len(wanted) else None
 

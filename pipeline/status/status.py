@@ -18,7 +18,7 @@ from .progress import Progress, progress_of
 
 State = Literal["complete", "begun", "stale", "damaged"]
 
-_ORDER = ("vocab", "shard", "pretrain", "finetune")
+_ORDER = ("vocab", "shard", "pretrain", "finetune", "export")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ from .model_layout import (
 )
 
 RANDOM = "random:"
+_MAKERS = ("pretrain", "finetune", "export")
+"""Stages whose output is a model"""
 
 
 @dataclass(frozen=True)
@@ -178,17 +180,19 @@ def _recorded(path: Path) -> dict[str, FileRecord]:
     Raises:
         BadInput: the run isn't finished, it is another stage's, or it says something else.
     """
+    within = f"{MODEL}/"
     if (path / RECIPE).exists():
         manifest = Manifest.read(path)
-        fitted_before = manifest is not None and manifest.recipe.stage == "finetune"
-        earlier = open_earlier(path, "finetune" if fitted_before else "pretrain")
+        stage = "pretrain" if manifest is None else manifest.recipe.stage
+        earlier = open_earlier(path, stage if stage in _MAKERS else "pretrain")
         files, where = earlier.manifest.files, MANIFEST
+        within = "" if stage == "export" else within
     elif (path / STATE).exists():
         record = CheckpointRecord.read(path)
         files, where = record.files if record else {}, STATE
     else:
         return {}
-    recorded = {name: files[key] for name in MODEL_FILES if (key := f"{MODEL}/{name}") in files}
+    recorded = {name: files[key] for name in MODEL_FILES if (key := within + name) in files}
     if not {CONFIG, WEIGHTS} <= recorded.keys():
         raise BadInput(
             f"{path / where} is damaged: it doesn't name the model's files.",

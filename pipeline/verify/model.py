@@ -85,8 +85,12 @@ def is_fixed(name: str, config: Mapping[str, Any]) -> bool:
     return name == POSITIONS and bool(config.get(_SINUSOIDAL))
 
 
-def prove_model(directory: Path, reporter: Reporter) -> Iterator[Check]:
-    """Yield what the files of a model say."""
+def prove_model(
+    directory: Path, reporter: Reporter, *, may_lack: tuple[str, ...] = ()
+) -> Iterator[Check]:
+    """Yield what the files of a model say; `may_lack`: how names of weights begin that may be
+    missing.
+    """
     config = read_config(directory)
     usable = config is not None and all(type(config.get(name)) is int for name in _NUMBERS)
     yield Check(CONFIG, "readable" if usable else "not readable", "a BERT's numbers", ok=usable)
@@ -103,7 +107,10 @@ def prove_model(directory: Path, reporter: Reporter) -> Iterator[Check]:
     if known:
         # Released encoders name the head they are for, and hold what they were pretrained with.
         others = expected_weights(config, "BertForPreTraining")
-        yield from _shapes(weights.shapes, expected_weights(config, architecture), others)
+        expected = expected_weights(config, architecture)
+        missing = [n for n in expected if n not in weights.shapes and not n.startswith(may_lack)]
+        yield _listed("weights that config.json asks for", missing)
+        yield from _shapes(weights.shapes, expected, others)
     yield from _tied(weights)
     yield _finite(weights, reporter)
     if is_fixed(POSITIONS, config) and POSITIONS in weights.names:
@@ -114,7 +121,6 @@ def prove_model(directory: Path, reporter: Reporter) -> Iterator[Check]:
 def _shapes(
     found: Mapping[str, Shape], expected: Mapping[str, Shape], others: Mapping[str, Shape]
 ) -> Iterator[Check]:
-    yield _listed("weights that config.json asks for", [n for n in expected if n not in found])
     known = {**others, **expected}
     yield _listed("weights that it knows", [name for name in found if name not in known])
     odd = [name for name in found if name in known and found[name] != known[name]]

@@ -20,6 +20,7 @@ PROOFS = {
     "shard": "shards",
     "pretrain": "encoder",
     "finetune": "classifier",
+    "export": "exported",
 }
 """Stage → the module whose `prove` is its `Proof`."""
 
