@@ -102,6 +102,9 @@ def smaller(words: tuple[str, ...]) -> list[str]:
             changed[place] = changed[place].replace(old, new)
         if word in SMALLER:
             changed[place + 1] = SMALLER[word]
+    if changed[0] == "run":
+        for each in ("pretrain.epochs=1", "finetune.seeds=1", "finetune.epochs=1"):
+            changed += ["--set", each]
     if changed[0] == "pretrain":
         # A page names checkpoints by their step.
         changed = shlex.split(shlex.join(changed).replace("--epochs 1", "--steps 10"))

@@ -86,14 +86,20 @@ def check_room(site: Site, *, copies: int, id_bytes: int, scratch: Path | None) 
 
 def estimate(files: Iterable[ListedInput], *, copies: int, id_bytes: int) -> tuple[Need, Need]:
     """Return what the tokenised text and the shards of a corpus take, in bytes."""
-    text = Need(0, 0)
-    for file in files:
-        text = text.plus(_text_bytes(file))
+    text = text_of(files)
     wide = id_bytes / _SHORT_ID_BYTES
     ids = Need(wide, wide)
     return text.times(_TOKENS).times(ids), text.times(_SHARDS).times(ids).times(
         Need(copies, copies)
     )
+
+
+def text_of(files: Iterable[ListedInput]) -> Need:
+    """Return how many bytes of text there are in a corpus, packed or among other fields."""
+    text = Need(0, 0)
+    for file in files:
+        text = text.plus(_text_bytes(file))
+    return text
 
 
 def _text_bytes(file: ListedInput) -> Need:

@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 
+PARENT = "BERTCTL_PARENT"
+"""The environment variable in which a command is told the process that it ends with"""
 _LOOKING_SECONDS = 0.1
 
 

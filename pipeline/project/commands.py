@@ -1,0 +1,42 @@
+"""A job as the command that does it: what a person would type, in the project's directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..stage.settings import Setting
+from .jobs import Job
+from .sections import SECTIONS, STAGES
+
+_ARGUMENTS = {"pretrain": "shards"}
+"""Sources that a command takes without a flag"""
+
+
+def arguments_of(job: Job) -> tuple[str, ...]:
+    """Return the words after `bertctl`: the stage, what it reads, its settings, its output."""
+    words = [job.stage, *job.inputs]
+    for key in job.sources:
+        places = job.places(key)
+        if key == _ARGUMENTS.get(job.stage):
+            words += places
+        else:
+            for place in places:
+                words += ("--" + key, place)
+    for key, path in job.files.items():
+        words += ("--" + key, str(path))
+    known = {each.name: each for each in STAGES[job.stage].settings.values()}
+    known |= {each.name: each for each in SECTIONS["corpus"].settings.values()}
+    for name, value in job.settings.items():
+        words += _words(known[name], value)
+    return (*words, "--output", str(job.output))
+
+
+def _words(setting: Setting, value: object) -> Iterator[str]:
+    if setting.type is bool:
+        yield setting.flag if value else setting.flag.replace("--", "--no-", 1)
+    elif setting.repeated:
+        assert isinstance(value, tuple)
+        for each in value:
+            yield from (setting.flag, str(each))
+    else:
+        yield from (setting.flag, str(value))
