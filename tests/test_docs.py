@@ -1,13 +1,17 @@
 """What the documentation says: its commands run, its links lead somewhere, its formats are so."""
 
+import os
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from textwrap import dedent
 from urllib.parse import unquote
 
 import click
@@ -28,6 +32,7 @@ from .doc_commands import (
 )
 
 LINKED = [*PAGES, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+TOY_TRAINING = "--batch-size 8 --micro-batch-size 4 --threads 1 --device cpu".split()
 QUICKSTART = DOCS / "quickstart.md"
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
@@ -120,6 +125,30 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(file, place / "demo" / "corpus")
     shutil.copytree(place / "corpus", place / "demo" / "corpus" / "text")
     return place
+
+
+@pytest.mark.slow
+def test_script_for_a_scheduler_saves_and_queues_itself_again(world: Path, tmp_path: Path) -> None:
+    text = (DOCS / "recipes.md").read_text()
+    (block,) = (each for each in re.findall(r"(?:^    .*\n)+", text, re.M) if "trap" in each)
+    script = dedent(block).replace("--model base", " ".join([*TINY, *TOY_TRAINING]))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "bertctl").symlink_to(Path(sys.executable).with_name("bertctl"))
+    (programs / "scontrol").write_text('#!/bin/sh\necho "$@" > queued\n')
+    (programs / "scontrol").chmod(0o755)
+    (tmp_path / "job.sh").write_text(script.replace("per-node auto", "per-node 2"))
+    shutil.copytree(world / "shards", tmp_path / "shards")
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "SLURM_JOB_ID": "71"}
+    job = subprocess.Popen(["bash", "job.sh"], cwd=tmp_path, env=environment)
+    log = tmp_path / "run" / "log" / "metrics.jsonl"
+    while job.poll() is None and not (log.exists() and log.read_text().count("\n") > 2):
+        time.sleep(0.05)
+    job.send_signal(signal.SIGUSR1)
+    assert job.wait(100) == 0
+    assert (tmp_path / "queued").read_text() == "requeue 71\n"
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*/checkpoint.json"))
+    assert not (tmp_path / "run" / "manifest.json").exists()
 
 
 def test_toys_stand_for_every_value_of_a_page() -> None:

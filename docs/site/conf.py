@@ -2,10 +2,11 @@
 
 sphinx-build -W -c docs/site . build/docs
 
-Nothing is written for the site alone: its pages are what a code host shows, and docs/index.md is its
-table of contents. A link that leads nowhere ends the build.
+Nothing is written for the site alone: its pages are what a code host shows, docs/index.md is its
+table of contents, and a link that leads nowhere ends the build.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 project = "bertctl"
 author = "The bertctl authors"
-copyright = author  # noqa: A001 - Sphinx asks for this name
+copyright = author
 version = release = re.findall(
     '__version__ = "(.*)"', (ROOT / "cli/package/__init__.py").read_text(encoding="utf-8")
 )[0]
@@ -36,29 +37,27 @@ html_additional_pages = {"index": "front.html"}
 templates_path = ["templates"]
 html_show_sourcelink = False
 html_copy_source = False
-html_theme_options = {"footer_icons": []}
 
 
 def contents(index: str) -> str:
-    """Turn the headings and links of docs/index.md into hidden tables of contents."""
+    """Turn the headings and links of docs/index.md into hidden tables of contents, itself first."""
     tables: list[str] = []
     for section in index.split("\n## ")[1:]:
         caption, _, body = section.partition("\n")
-        pages = [
-            (Path("docs") / page).as_posix() if not page.startswith("../") else page[3:]
-            for page in re.findall(r"^- \[.*?\]\(([^)#]+)\.md\)", body, re.M)
-        ]
-        tables.append(
-            "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"])
-        )
+        links = re.findall(r"^- \[.*?\]\(([^)#]+)\.md\)", body, re.M)
+        pages = [os.path.normpath(f"docs/{link}") for link in links]
+        listed = [page for page in pages if page != root_doc]
+        first = [] if tables else ["docs/index"]
+        lines = ["```{toctree}", ":hidden:", f":caption: {caption}", "", *first, *listed, "```"]
+        tables.append("\n".join(lines))
     return "\n\n".join(tables)
 
 
 def add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
     """Give the front page the table of contents, which on a code host is a page of its own."""
     if docname == root_doc:
-        index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
-        source[0] += "\n\n" + contents(index.replace("(../README.md)", "(self)")) + "\n"
+        index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+        source[0] += "\n\n" + contents(index) + "\n"
 
 
 def setup(app: Sphinx) -> None:
