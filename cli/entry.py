@@ -8,24 +8,33 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from ..pipeline.stage.stopping import STOPPING
+
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+
 
 def main() -> NoReturn:
     """Run the command line."""
-    _on_signals(_leave)
+    on_signals(_leave)
     from .main import main as run
 
     try:
         run()
     finally:
         # What is done is done: a signal while the interpreter ends changes nothing.
-        _on_signals(signal.SIG_IGN)
+        on_signals(signal.SIG_IGN)
 
 
-def _on_signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, handler)
+def on_signals(handler: Handler) -> None:
+    """Let `handler` answer every signal to stop, but for a hang-up that nohup has ignored."""
+    for each in STOPPING:
+        if each.name != "SIGHUP" or signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, handler)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    # Nothing has begun that would have to be kept.
-    os._exit(128 + number)
+    name = signal.Signals(number).name
+    try:
+        os.write(2, f"Stopped by {name} before anything had begun.\n".encode())
+    finally:
+        os._exit(128 + number)

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from types import FrameType
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -18,6 +18,8 @@ from bertctl import __version__
 
 from ..pipeline.errors import BertctlError, OthersGone, ShareDone
 from ..pipeline.training.ending import is_told, told_ending
+from .entry import on_signals
+from .signals import Terminated, terminate
 
 # Name → one line of help. A command's module is imported when it is called, never to list it.
 STAGES = {
@@ -36,10 +38,6 @@ TOOLS = {
 }
 COMMANDS = {**STAGES, **TOOLS}
 _WITHOUT_ALGEBRA = {"vocab", "shard", *TOOLS}
-
-
-class Terminated(BaseException):
-    """SIGTERM came: stop as Ctrl-C does."""
 
 
 class Commands(click.Group):
@@ -89,8 +87,7 @@ def bertctl() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code the contract names."""
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    on_signals(terminate)
     try:
         result = bertctl.main(standalone_mode=False)
         sys.exit(told_ending(os.environ, result if isinstance(result, int) else 0))
@@ -126,15 +123,18 @@ def main() -> NoReturn:
         )
         _end(1)
     except (KeyboardInterrupt, click.Abort):
-        _tell("Stopped.", "What is finished is kept: the same command continues.")
-        _end(128 + signal.SIGINT)
-    except Terminated:
-        _tell("Stopped by SIGTERM.", "What is finished is kept: the same command continues.")
-        _end(128 + signal.SIGTERM)
+        _stopped("Stopped.", 128 + signal.SIGINT)
+    except Terminated as asked:
+        _stopped(f"Stopped by {asked.signal.name}.", 128 + asked.signal)
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
+def _stopped(message: str, code: int) -> NoReturn:
+    """End as asked; of several processes the first alone says so."""
+    if os.environ.get("RANK", "0") == "0":
+        # Whoever hung up doesn't hear it.
+        with suppress(OSError):
+            click.echo(f"{message} What is finished is kept: the same command continues.", err=True)
+    _end(code)
 
 
 def _tell(message: str, hint: str) -> None:

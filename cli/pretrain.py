@@ -29,7 +29,7 @@ from ..pipeline.training.place import Place
 from ..pipeline.training.settings import NumericsSettings
 from .console import Console
 from .options import Here, collect, common_options, settings_options
-from .signals import stop_on_signals
+from .signals import stop_on_signals, terminate
 
 _TASKS = {"causal": "next-token"}
 _PAIRS = {"mlm+sop": "SOP"}
@@ -123,7 +123,10 @@ def _count(request: PretrainRequest) -> int:
 def _launch(count: int) -> int:
     from ..pipeline.training.launching import launch
 
-    return launch([sys.executable, "-m", "bertctl", *sys.argv[1:]], count)
+    ending = launch([sys.executable, "-m", "bertctl", *sys.argv[1:]], count)
+    if not ending.is_told:
+        terminate(ending.exit_code - 128, None)
+    return ending.exit_code
 
 
 def _rows(done: Completion) -> list[tuple[str, str]]:

@@ -12,6 +12,11 @@ from pathlib import Path
 import pytest
 
 from bertctl.cli.main import COMMANDS, main
+from bertctl.cli.signals import Terminated, stop_on_signals, terminate
+from bertctl.pipeline.shard.request import ShardRequest
+from bertctl.pipeline.shard.stage import shard
+from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.stage.stopping import STOPPING
 
 from .corpora import write_corpus, write_vocabulary
 
@@ -31,14 +36,15 @@ def bertctl(
     """Run a command line in this process."""
 
     def run(*arguments: object) -> Ended:
-        before = signal.getsignal(signal.SIGTERM)
+        before = {each: signal.getsignal(each) for each in STOPPING}
         monkeypatch.setattr(sys, "argv", ["bertctl", *map(str, arguments)])
         capsys.readouterr()
         try:
             with pytest.raises(SystemExit) as ending:
                 main()
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for each, handler in before.items():
+                signal.signal(each, handler)
         out, err = capsys.readouterr()
         code = ending.value.code
         return Ended((code if isinstance(code, int) else 0, out, err))
@@ -250,20 +256,59 @@ def test_size_and_description_of_a_model_together_are_refused(
     assert "--model and --config" in err
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_signal_while_modules_are_imported_ends_with_its_code(by: signal.Signals) -> None:
-    code = f"""
+SIGNALLED_WHEN_IMPORTING = """
 import os, sys
+module, number = sys.argv[1], int(sys.argv[2])
 class Signalling:
     def find_spec(self, name, *_):
-        if name == "click":
-            os.kill(os.getpid(), {by.value})
+        if name == module:
+            os.kill(os.getpid(), number)
 sys.meta_path.insert(0, Signalling())
+del sys.argv[1:3]
 from bertctl.cli.entry import main
 main()
 """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + by, "", "")
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+def test_signal_while_modules_are_imported_ends_with_its_code_and_a_line(
+    by: signal.Signals,
+) -> None:
+    code = [sys.executable, "-c", SIGNALLED_WHEN_IMPORTING, "click", str(by.value)]
+    ended = subprocess.run(code, capture_output=True, text=True)
+    said = f"Stopped by {by.name} before anything had begun.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + by, "", said)
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGUSR1])
+def test_signal_before_there_is_anything_to_save_ends_with_its_code_and_a_line(
+    corpus: Path, vocab: Path, tmp_path: Path, by: signal.Signals
+) -> None:
+    shards, output = tmp_path / "shards", tmp_path / "run"
+    request = ShardRequest(inputs=(str(corpus),), vocab=vocab)
+    shard(request, shards, reporter=Silent())
+    arguments = ["pretrain", str(shards), "--model", "tiny", "--steps", "9", "-o", str(output)]
+    code = [sys.executable, "-c", SIGNALLED_WHEN_IMPORTING, "torch", str(by.value)]
+    ended = subprocess.run([*code, *arguments], capture_output=True, text=True)
+    assert ended.returncode == 128 + by, ended.stderr
+    assert ended.stderr.startswith(f"Stopped by {by.name}. ")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_signal_is_noted_from_the_first_question_on_and_acts_at_once_before_it() -> None:
+    raised = signal.signal(signal.SIGUSR1, terminate)
+    try:
+        with stop_on_signals() as stop, pytest.raises(Terminated):
+            signal.raise_signal(signal.SIGUSR1)
+        with stop_on_signals() as stop:
+            assert not stop()
+            signal.raise_signal(signal.SIGUSR1)
+            assert stop()
+            assert stop.exit_code == 128 + signal.SIGUSR1
+            with pytest.raises(Terminated):
+                signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, raised)
 
 
 def test_names_that_are_empty_are_refused(

@@ -243,6 +243,7 @@ def test_signal_to_one_of_the_processes_stops_all_of_them(
         lambda: steps_logged(output) >= 20,
         lambda launcher: os.kill(workers_of(launcher)[1], signal.SIGTERM),
     )
+    assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
     assert ended.stderr.count("Stopped after step") == 1, ended.stderr
     assert not (output / "manifest.json").exists()
     assert finish(launched(shards, output, 2, *LONG)).returncode == 0
@@ -255,4 +256,5 @@ def test_process_that_waits_for_others_can_be_stopped(shards: Path, tmp_path: Pa
     process = subprocess.Popen(launched(shards, tmp_path / "run", 1), env=here)
     time.sleep(8)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == -signal.SIGTERM
+    # Waiting inside torch hears no handler of ours; a slow machine is still importing it.
+    assert process.wait(20) in (-signal.SIGTERM, 128 + signal.SIGTERM)

@@ -41,6 +41,7 @@ OTHERS: dict[str, Any] = {
     "optimizer": "lamb",
     "warmup_steps": 3,
 }
+INSTEAD_OF = {"epochs": "steps", "warmup_steps": "warmup_proportion"}
 ONLY_THE_RATE = ("learning_rate", "warmup_proportion", "warmup_steps", "schedule")
 
 
@@ -75,8 +76,8 @@ def test_setting_changes_the_weights(shards: Path, base: Path, tmp_path: Path, n
     architecture, training = SMALL, BASE
     if name in asdict(SMALL):
         architecture = replace(SMALL, **{name: OTHERS[name]})
-    elif name == "epochs":
-        training = replace(BASE, steps=None, epochs=OTHERS[name])
+    elif name in INSTEAD_OF:
+        training = replace(BASE, **{INSTEAD_OF[name]: None, name: OTHERS[name]})
     else:
         training = replace(BASE, **{name: OTHERS[name]})
     run(shards, tmp_path / "run", architecture=architecture, training=training)

@@ -366,6 +366,10 @@ def test_flipped_byte_in_a_shard_is_found_when_it_is_first_opened(
         ({"training": replace(TRAINING, epochs=3.0)}, "either --steps or --epochs"),
         ({"training": replace(TRAINING, steps=None)}, "either --steps or --epochs"),
         ({"training": replace(TRAINING, batch_size=0)}, "--batch-size is 0"),
+        (
+            {"training": replace(TRAINING, warmup_steps=2, warmup_proportion=0.01)},
+            "--warmup-steps 2 and --warmup-proportion 0.01 both",
+        ),
         ({"architecture": replace(SMALL, hidden_size=33)}, "not a multiple"),
         ({"architecture": replace(SMALL, max_position_embeddings=16)}, "up to 40 tokens"),
         ({"numerics": replace(NUMERICS, threads=99999)}, "--threads is 99999"),

@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,6 +223,35 @@ def test_output_that_holds_what_is_read_is_never_touched(
     with pytest.raises(OutputRefused, match="which this command reads"):
         run_toy(made, made, force=force)
     assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("lost", [None, "recipe.json", "manifest.json"])
+def test_output_inside_another_is_refused_and_one_beside_or_below_its_parent_is_not(
+    corpus: Path, tmp_path: Path, force: bool, lost: str | None
+) -> None:
+    made = tmp_path / "made"
+    run_toy(corpus, made)
+    if lost:
+        (made / lost).unlink()
+    (link := tmp_path / "link").symlink_to(made)
+    before = sorted(made.rglob("*"))
+    for inside in (made / "new", made / "checkpoints" / "step-00000003", link / "new"):
+        with pytest.raises(OutputRefused, match=re.escape(str(made))) as refused:
+            run_toy(corpus, inside, force=force, size=4)
+        assert "outside it" in refused.value.message
+    assert sorted(made.rglob("*")) == before
+    assert not run_toy(corpus, tmp_path / "beside" / "it", size=4).was_up_to_date
+
+
+def test_output_that_stands_inside_another_since_long_is_up_to_date(
+    corpus: Path, tmp_path: Path
+) -> None:
+    inside = tmp_path / "made" / "inside"
+    run_toy(corpus, inside)
+    run_toy(corpus, tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "recipe.json", tmp_path / "made")
+    assert run_toy(corpus, inside).was_up_to_date
 
 
 @pytest.mark.parametrize("name", ["../victim/*", "../victim/mine.txt", "{tmp}/victim/mine.txt"])

@@ -27,6 +27,7 @@ OBJECTIVES: Mapping[str, tuple[Objective, ...]] = MappingProxyType(
     }
 )
 """What can be learnt from shards of each `--next-sentence`, first what they are made for."""
+_WARMUP_PROPORTION = 0.01
 _DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
@@ -242,8 +243,15 @@ def _total_steps(request: PretrainRequest, facts: Sequence[ShardFacts]) -> int:
 
 def _warmup_steps(request: PretrainRequest, total_steps: int) -> int:
     settings = request.training
+    share = settings.warmup_proportion
     if settings.warmup_steps is None:
-        return warmup_steps(total_steps, settings.warmup_proportion)
+        return warmup_steps(total_steps, _WARMUP_PROPORTION if share is None else share)
+    if share is not None:
+        raise BadInput(
+            f"--warmup-steps {settings.warmup_steps:,} and --warmup-proportion {share:g} both say "
+            "how long the rate rises; expected one of them.",
+            hint="Leave one out.",
+        )
     if settings.warmup_steps > total_steps:
         raise BadInput(
             f"--warmup-steps is {settings.warmup_steps:,}; the run has {total_steps:,} steps.",

@@ -64,8 +64,11 @@ class PretrainSettings:
         "adamw", "How gradients become weights; lamb is for batches of thousands."
     )
     learning_rate: float = setting(1e-4, "Greatest learning rate.", minimum=0)
-    warmup_proportion: float = setting(
-        0.01, "Share of the steps over which the rate rises.", minimum=0, maximum=1
+    warmup_proportion: float | None = setting(
+        None,
+        "Share of the steps over which the rate rises: 0.01 where nothing else is said.",
+        minimum=0,
+        maximum=1,
     )
     warmup_steps: int | None = setting(
         None, "Steps over which the rate rises, in place of the share.", minimum=0

@@ -29,6 +29,7 @@ from .ownership import (
     recipe_at,
     refuse_foreign,
     refuse_own_source,
+    refuse_within_another,
     refused_if_unusable,
     remove_ours,
 )
@@ -170,6 +171,7 @@ def look(
 def _refuse_place(directory: Path, recipe: Recipe, reads: Sequence[Path]) -> None:
     with refused_if_unusable(directory):
         refuse_foreign(directory)
+        refuse_within_another(directory)
         refuse_own_source(directory, [*reads, *recipe.local_inputs])
 
 

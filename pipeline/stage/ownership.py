@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import OutputRefused
@@ -47,6 +47,27 @@ def refuse_foreign(directory: Path) -> None:
             "isn't ours to write to.",
             hint="Give a new or an empty directory. --force doesn't change this.",
         )
+
+
+def refuse_within_another(directory: Path) -> None:
+    """Raise `OutputRefused` where the directory would be made inside another output of ours.
+
+    Whoever removes that one, or makes it anew, or a run that removes its old checkpoints, would
+    take it along. What stands there already may be gone on with.
+    """
+    if recipe_at(directory):
+        return
+    for above in directory.resolve().parents:
+        with suppress(PermissionError):  # nothing of ours that can't be read
+            manifest = Manifest.read(above)
+            owner = recipe_at(above) or (manifest and manifest.recipe)
+            if owner is not None:
+                raise OutputRefused(
+                    f"--output {directory} is inside {above}, which `bertctl {owner.stage}` made; "
+                    "expected a place outside it.",
+                    hint=f"Give a directory beside it, such as "
+                    f"{above.with_name(directory.name)}. --force doesn't change this.",
+                )
 
 
 def refuse_own_source(directory: Path, reads: Sequence[Path]) -> None:

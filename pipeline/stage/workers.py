@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from ..errors import WorkFailed
 from .orphans import end_with
+from .stopping import STOPPING
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -87,6 +88,6 @@ def _local_executor(workers: int) -> Executor:
 
 def _begin_worker(parent: int) -> None:
     # A terminal or a scheduler signals the whole group: the parent decides, its workers finish.
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in STOPPING:
         signal.signal(each, signal.SIG_IGN)
     end_with(parent)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _WAITING_SECONDS = 3.0
+_SIGNAL = 128
+"""Exit codes above it say by which signal."""
 ENDING = "BERTCTL_ENDING"
 """The environment variable that names the file."""
 
@@ -18,13 +20,18 @@ ENDING = "BERTCTL_ENDING"
 def told_ending(variables: Mapping[str, str], exit_code: int) -> int:
     """Return the exit code to end with: 0 where the launcher was told `exit_code` otherwise.
 
-    Of several processes only the first tells.
+    Of several processes only the first tells, and whoever was stopped by a signal that the first
+    didn't get.
     """
     path = variables.get(ENDING)
     if path is None:
         return exit_code
     if variables.get("RANK") != "0":
-        return 0 if is_told(variables) else exit_code
+        if not is_told(variables):
+            return exit_code
+        if exit_code > _SIGNAL:
+            _stop_of(Path(path)).write_text(str(exit_code), encoding="utf-8")
+        return 0
     Path(path).write_text(str(exit_code), encoding="utf-8")
     return 0
 
@@ -43,6 +50,15 @@ def is_told(variables: Mapping[str, str]) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def read_stop(path: Path) -> int | None:
+    """Return the exit code of whoever was stopped by a signal; None where nobody but the first."""
+    return read_ending(_stop_of(path))
+
+
+def _stop_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-by-signal")
 
 
 def read_ending(path: Path) -> int | None:

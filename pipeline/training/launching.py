@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from ..errors import BadInput, WorkFailed
-from .ending import ENDING, read_ending
+from .ending import ENDING, read_ending, read_stop
 
 _MAX_RESTARTS = 3
 _SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGUSR1"
@@ -42,8 +43,19 @@ def number_of_processes(wanted: int | Literal["auto"], device: str) -> int:
     return wanted
 
 
-def launch(command: Sequence[str], num_processes: int) -> int:
-    """Run `command` in several processes that train together; return the exit code of the first.
+@dataclass(frozen=True)
+class Ending:
+    """How processes that were launched ended: with the exit code of the first, or of who stopped.
+
+    `is_told`: whether the first has said to people how.
+    """
+
+    exit_code: int
+    is_told: bool
+
+
+def launch(command: Sequence[str], num_processes: int) -> Ending:
+    """Run `command` in several processes that train together; return how they ended.
 
     A process that is killed is started again, with all the others, from the last checkpoint.
 
@@ -59,11 +71,11 @@ def launch(command: Sequence[str], num_processes: int) -> int:
         try:
             elastic_launch(_config(num_processes), command[0])(*command[1:])
         except SignalException as stopped:
-            return 128 + stopped.sigval
+            return Ending(128 + stopped.sigval, is_told=read_ending(ending) is not None)
         except ChildFailedError as failed:
             told = read_ending(ending)
             if told is not None:
-                return told
+                return Ending(told, is_told=True)
             raise WorkFailed(
                 f"The processes failed {_MAX_RESTARTS + 1} times; what the last said stands above "
                 f"({_summary(failed)}).",
@@ -71,7 +83,8 @@ def launch(command: Sequence[str], num_processes: int) -> int:
             ) from failed
         finally:
             del os.environ[ENDING]
-        return read_ending(ending) or 0
+        # Where somebody asked another than the first to stop, all have, and that one knows why.
+        return Ending(read_ending(ending) or read_stop(ending) or 0, is_told=True)
 
 
 def _silence() -> None:

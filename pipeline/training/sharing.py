@@ -24,7 +24,7 @@ def share_state(state: TrainingState, team: Team) -> None:
     for (parameter, group), counter, moments in zip(owned, counters, names, strict=True):
         if not counter and not moments:
             continue
-        own: dict[str, Tensor] = state.optimizer.state[parameter]
+        own: dict[str, Tensor] = state.optimizer.state.setdefault(parameter, {})
         for name, value in counter.items():
             own.setdefault(name, kept_where(value, parameter, group))
         for name in moments:

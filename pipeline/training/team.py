@@ -22,6 +22,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from ..errors import OthersGone
+from ..stage.stopping import STOPPING
 from .place import Place
 
 Told = TypeVar("Told")
@@ -184,8 +185,7 @@ def _stopping_at_once() -> Generator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = {each: signal.getsignal(each) for each in kinds}
+    before = {each: signal.getsignal(each) for each in STOPPING}
     for each, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(each, signal.SIG_DFL)
