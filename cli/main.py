@@ -17,6 +17,7 @@ import click
 from bertctl import __version__
 
 from ..pipeline.errors import BertctlError, OthersGone, ShareDone
+from ..pipeline.stage.orphans import PARENT, end_with
 from ..pipeline.training.ending import is_told, told_ending
 from .entry import on_signals
 from .signals import Terminated, terminate
@@ -29,6 +30,8 @@ STAGES = {
     "finetune": "Fit an encoder to a labelled file.",
 }
 TOOLS = {
+    "init": "Write bertctl.toml: a whole project in one file.",
+    "run": "Make all that bertctl.toml asks for, doing only what is missing.",
     "status": "Show which outputs there are, and how each stands.",
     "inspect": "Show a corpus, a vocabulary, shards or a model as readable text.",
     "verify": "Prove from its files that a directory is what it says.",
@@ -37,7 +40,7 @@ TOOLS = {
     "completion": "Teach bash, zsh or fish to complete commands and flags.",
 }
 COMMANDS = {**STAGES, **TOOLS}
-_WITHOUT_ALGEBRA = {"vocab", "shard", *TOOLS}
+_WITHOUT_ALGEBRA = {"vocab", "shard", *TOOLS} - {"run"}
 
 
 class Commands(click.Group):
@@ -89,6 +92,8 @@ def main() -> NoReturn:
     """Run the command line and exit with the code the contract names."""
     on_signals(terminate)
     try:
+        if parent := os.environ.pop(PARENT, ""):
+            end_with(int(parent))
         result = bertctl.main(standalone_mode=False)
         sys.exit(told_ending(os.environ, result if isinstance(result, int) else 0))
     except ShareDone as share:
