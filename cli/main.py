@@ -29,18 +29,20 @@ STAGES = {
     "pretrain": "Train an encoder on shards.",
     "finetune": "Fit an encoder to a labelled file.",
 }
-TOOLS = {
-    "init": "Write bertctl.toml: a whole project in one file.",
+PROJECT = {
+    "init": "Write bertctl.toml: all stages of a project in one file.",
     "run": "Make all that bertctl.toml asks for, doing only what is missing.",
+}
+TOOLS = {
     "status": "Show which outputs there are, and how each stands.",
     "inspect": "Show a corpus, a vocabulary, shards or a model as readable text.",
     "verify": "Prove from its files that a directory is what it says.",
-    "predict": "Ask a model of texts: words for [MASK], labels, tags, answers, vectors.",
-    "export": "Make a plain Hugging Face directory of a model, to publish or move.",
+    "predict": "Ask a model of texts: words, labels, tags, answers, vectors.",
+    "export": "Make a plain Hugging Face directory of a model, to publish.",
     "completion": "Teach bash, zsh or fish to complete commands and flags.",
 }
-COMMANDS = {**STAGES, **TOOLS}
-_WITHOUT_ALGEBRA = {"vocab", "shard", *TOOLS} - {"run"}
+COMMANDS = {**STAGES, **PROJECT, **TOOLS}
+_WITHOUT_ALGEBRA = {"vocab", "shard", *TOOLS}
 
 
 class Commands(click.Group):
@@ -61,7 +63,11 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
-        for title, commands in (("Stages, in order", STAGES), ("Looking, checking, using", TOOLS)):
+        for title, commands in (
+            ("Stages, in order", STAGES),
+            ("All of them at once", PROJECT),
+            ("Looking, checking, using", TOOLS),
+        ):
             with formatter.section(title):
                 formatter.write_dl(list(commands.items()), col_max=10)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..pipeline.errors import BadInput, Stopped
+from ..pipeline.errors import Stopped
 from ..pipeline.pretrain.request import PretrainRequest
 from ..pipeline.pretrain.settings import (
     ArchitectureSettings,
@@ -22,6 +21,7 @@ from ..pipeline.pretrain.settings import (
     TimeHow,
     seconds_of,
 )
+from ..pipeline.pretrain.shape import read_config, refuse_two_shapes
 from ..pipeline.pretrain.stage import look_at, pretrain
 from ..pipeline.stage.engine import Completion
 from ..pipeline.stage.orphans import end_with
@@ -70,22 +70,11 @@ def command(
     """
     console = Console.of(values)
     named = click.get_current_context().get_parameter_source("model")
-    if config is not None and named is ParameterSource.COMMANDLINE:
-        raise BadInput(
-            "--model and --config both say what to build; expected one of them.",
-            hint="--config describes the whole model; single settings, such as "
-            "--num-hidden-layers 4, go with either.",
-        )
-    if init is not None and (config is not None or named is ParameterSource.COMMANDLINE):
-        raise BadInput(
-            f"--init and {'--model' if config is None else '--config'} both say what the model is; "
-            "expected one of them.",
-            hint="A stored model has a shape of its own.",
-        )
+    refuse_two_shapes(names_model=named is ParameterSource.COMMANDLINE, config=config, init=init)
     request = PretrainRequest(
         shards=shards,
         init=init,
-        config=None if config is None else _read_config(config),
+        config=None if config is None else read_config(config),
         architecture=collect(ArchitectureSettings, values),
         training=collect(PretrainSettings, values),
         numerics=collect(NumericsSettings, values),
@@ -151,13 +140,3 @@ def _rows(done: Completion) -> list[tuple[str, str]]:
     if figures["health"] is not None:
         rows.append(("health", "see the warnings" if figures["health"] else "nothing looks wrong"))
     return rows
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInput(f"{path} isn't JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise BadInput(f"{path} holds no JSON object; expected a model's config.json.")
-    return content
