@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import safetensors.torch
 
-from bertctl.pipeline.errors import BadInput
+from bertctl.pipeline.errors import BadInput, Stopped
 from bertctl.pipeline.finetune.examples.classes import alike_labels
+from bertctl.pipeline.finetune.settings import FinetuneHow
 from bertctl.pipeline.finetune.stage import finetune
 from bertctl.pipeline.stage.report import Silent
 
 from .finetune_toys import request, rows, write_start, write_task
+from .killing import bytes_of
 
 
 class Recording(Silent):
@@ -108,6 +110,39 @@ def test_weights_that_are_no_numbers_are_named(
     with pytest.raises(BadInput, match=rf"{name} holds 1 value") as refused:
         finetune(request(task, model=copy), tmp_path / "out", reporter=Silent())
     assert refused.value.exit_code == 2
+
+
+def test_model_that_cannot_be_used_takes_no_output_and_harms_none(
+    task: Path, start: Path, tmp_path: Path
+) -> None:
+    """Whoever names another model then repeats the command as it is."""
+    copy = Path(shutil.copytree(start, tmp_path / "start"))
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "intermediate_size": 49}))
+    wrong, right = (request(task, model=each, epochs=1) for each in (copy, start))
+    with pytest.raises(BadInput, match="another shape"):
+        finetune(wrong, tmp_path / "out", reporter=Silent())
+    assert not (tmp_path / "out" / "recipe.json").exists()
+    finetune(right, tmp_path / "out", reporter=Silent())
+    before = bytes_of(tmp_path / "out")
+    with pytest.raises(BadInput, match="another shape"):
+        finetune(wrong, tmp_path / "out", reporter=Silent(), force=True)
+    assert bytes_of(tmp_path / "out") == before
+    other = request(task, model=start, epochs=1, seed=3)
+    finetune(other, tmp_path / "out", reporter=Silent(), force=True)
+    assert bytes_of(tmp_path / "out") != before
+
+
+def test_output_that_is_replaced_midway_leaves_no_checkpoint_to_go_on_from(
+    task: Path, start: Path, tmp_path: Path
+) -> None:
+    asked = [request(task, model=start, seed=7, learning_rate=rate) for rate in (5e-3, 1e-3)]
+    stopped = replace(asked[0], should_stop=lambda: True, how=FinetuneHow(checkpoint_every=1))
+    with pytest.raises(Stopped):
+        finetune(stopped, tmp_path / "out", reporter=Silent())
+    finetune(asked[1], tmp_path / "out", reporter=Silent(), force=True)
+    finetune(asked[1], tmp_path / "alone", reporter=Silent())
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "alone")
 
 
 def write_jsonl(path: Path, some: list[Any]) -> Path:

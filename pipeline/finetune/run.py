@@ -11,44 +11,35 @@ from typing import Any
 from ..stage.engine import Finished, Site
 from ..stage.files import FileRecord, publish, write_json
 from ..training.machine import set_up
-from ..training.model_files import ModelFiles, publish_model, read_model
+from ..training.model_files import publish_model, read_model
 from ..training.model_layout import MODEL
 from ..training.writing import naming
-from ..wordpiece.encode import WordPieceEncoder
 from ..wordpiece.files import write_tokenizer_files
 from .attempts import Attempt
+from .beginning import Beginning
 from .choosing_runs import Outcome, results_of, take_runs
 from .kept import best_model, outputs_of
 from .parts import encode_parts
 from .plan import Plan
-from .pooler import has_pooler, without_pooler
 from .request import FinetuneRequest, Material
 from .results import LEVEL, SCORED, baseline, details, intervals, summary, write_lines
-from .tasks.task import Judgement, Task
-from .tasks.tasks import task_of
+from .tasks.task import Judgement
 from .telling import tell_of_files, tell_of_reading
 
 
-def run(site: Site, request: FinetuneRequest, material: Material) -> Finished:
+def run(site: Site, request: FinetuneRequest, material: Material, beginning: Beginning) -> Finished:
     """Train as often as is asked for and publish the best model, with all results."""
     settings = material.settings
     machine = set_up(request.numerics, longest=settings.max_seq_length)
-    material.start.verify()
     tell_of_files(site.reporter, request, material)
-    examples = {
-        name: each.to_learn_from() if name == "train" else each
-        for name, each in material.examples.items()
-    }
-    encoder = WordPieceEncoder(material.start.vocabulary, material.start.normalization)
-    task = task_of(material.kind, material.known, settings, examples["train"], encoder)
     plan = Plan(
         request=replace(request, settings=settings),
         machine=machine,
-        task=task,
+        task=beginning.task,
         start=material.start,
-        weights=_weights(site, material, task),
-        parts=encode_parts(task, encoder, examples),
-        encoder=encoder,
+        weights=beginning.weights,
+        parts=encode_parts(beginning.task, beginning.encoder, beginning.examples),
+        encoder=beginning.encoder,
         tokenizer=_write_tokenizer(site, material),
     )
     tell_of_reading(site.reporter, settings, plan.parts)
@@ -62,21 +53,6 @@ def run(site: Site, request: FinetuneRequest, material: Material) -> Finished:
             "machine": machine.as_json(),
         },
     )
-
-
-def _weights(site: Site, material: Material, task: Task) -> ModelFiles | None:
-    """Read the weights to start from, with a head only where it fits what is known."""
-    if material.start.directory is None:
-        return None
-    files = read_model(material.start.directory)
-    if material.needs_pooler and not has_pooler(files.weights):
-        if material.settings.train_layers == "none":
-            raise without_pooler(files.directory)
-        site.reporter.notice(f"{files.directory} has no pooler: a new one is trained.")
-    if material.keeps_head:
-        return replace(files, weights=task.as_trained(dict(files.weights)))
-    encoder = {name: each for name, each in files.weights.items() if not name.startswith(task.head)}
-    return replace(files, weights=encoder)
 
 
 def _write_tokenizer(site: Site, material: Material) -> Path:

@@ -6,24 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..stage.engine import Completion, Finished, Site, complete, look
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
-from ..training.model_layout import MODEL, MODEL_FILES, weight_names
+from ..training.model_layout import MODEL, MODEL_FILES
 from ..training.starting_point import StartingPoint, open_starting_point
 from .architectures import Features, architecture_with
 from .compatibility import check_compatibility
 from .examples.columns import Columns
 from .examples.examples import Examples, Known
 from .examples.kinds import Kind, kind_of, settled
-from .pooler import has_pooler, without_pooler
 from .reading.rows import read_table
 from .request import FinetuneRequest, Material
 from .settings import FinetuneSettings
+
+if TYPE_CHECKING:
+    from .beginning import Beginning
 
 STAGE = "finetune"
 FORMAT_VERSION = 2
@@ -48,8 +50,11 @@ def finetune(
     """
     material = _material(request)
     recipe = _recipe_of(material, request)
-    work = partial(_work, request=request, material=material)
     reads = _reads(request, material)
+    is_done = look(recipe, output, reads=reads, force=force) is not None
+    # What can be wrong with the weights is found before anything is written, too.
+    beginning = None if is_done else _begin(material, reporter)
+    work = partial(_work, request=request, material=material, beginning=beginning)
     return complete(recipe, output, work, reporter=reporter, reads=reads, force=force)
 
 
@@ -189,10 +194,6 @@ def _check_start(start: StartingPoint, kind: Kind, request: FinetuneRequest) -> 
             f"{start.config.num_hidden_layers} layers.",
             hint="Give fewer, or all to train the embeddings, too.",
         )
-    if layers == "none" and kind.pools and request.settings.features == "last":
-        names = None if start.directory is None else weight_names(start.directory)
-        if start.directory is not None and names is not None and not has_pooler(names):
-            raise without_pooler(start.directory)
     if kind.pools and start.config.is_decoder:
         raise BadInput(
             f"The model {request.model} reads from left to right (is_decoder): the first token, "
@@ -201,8 +202,16 @@ def _check_start(start: StartingPoint, kind: Kind, request: FinetuneRequest) -> 
         )
 
 
-def _work(site: Site, request: FinetuneRequest, material: Material) -> Finished:
-    # torch takes a second to import: only a run that has work to do pays for it.
+def _work(
+    site: Site, request: FinetuneRequest, material: Material, beginning: Beginning | None
+) -> Finished:
     from .run import run
 
-    return run(site, request, material)
+    return run(site, request, material, beginning or _begin(material, site.reporter))
+
+
+def _begin(material: Material, reporter: Reporter) -> Beginning:
+    # torch takes a second to import: only a run that has work to do pays for it.
+    from .beginning import begin
+
+    return begin(material, reporter)

@@ -146,6 +146,16 @@ def load_weights(
     Raises:
         BadInput: what doesn't match, by name.
     """
+    own = check_weights(model, files, may_be_missing=may_be_missing)
+    model.load_state_dict(
+        {**own, **{name: files.weights[name] for name in own if name in files.weights}}
+    )
+
+
+def check_weights(
+    model: torch.nn.Module, files: ModelFiles, *, may_be_missing: tuple[str, ...] = ()
+) -> dict[str, Tensor]:
+    """Hold weights against a model of any device as `load_weights` does; return the model's own."""
     own = model.state_dict()
     missing = [
         name for name in own if name not in files.weights and not name.startswith(may_be_missing)
@@ -164,6 +174,4 @@ def load_weights(
                 f"({len(names)} such).",
                 hint="It isn't the BERT that its config.json describes.",
             )
-    model.load_state_dict(
-        {**own, **{name: files.weights[name] for name in own if name in files.weights}}
-    )
+    return own

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 MODEL = "model"
@@ -37,18 +36,3 @@ def weights_name(directory: Path) -> str:
 def model_directory(path: Path) -> Path:
     """Return where the model stands that `path` means: a run, a checkpoint, or a model itself."""
     return path / MODEL if (path / MODEL / CONFIG).is_file() else path
-
-
-def weight_names(directory: Path) -> frozenset[str] | None:
-    """Return the names of a model's weights; None where only reading all of them would tell.
-
-    A safetensors file begins with them: 8 bytes, the length of the JSON that follows.
-    """
-    if weights_name(directory) == OLD_WEIGHTS:
-        return None
-    try:
-        with (directory / WEIGHTS).open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        return frozenset(header) - {"__metadata__"}
-    except (OSError, ValueError, OverflowError, MemoryError):
-        return None  # Whoever reads the weights says what is wrong with the file.
