@@ -111,6 +111,23 @@ def test_offset_that_does_not_fit_is_counted_named_and_not_learnt_from(tmp_path:
         learn_questions(rows_of(tmp_path / "bad.json", content), FinetuneSettings(task=QA))
 
 
+def test_question_both_answered_and_impossible_is_refused_with_its_place(tmp_path: Path) -> None:
+    content = squad(4, 0, impossible=True)
+    empty, second = (each["qas"][0] for each in content["data"][0]["paragraphs"][:2])
+    # Some write no answer so.
+    empty["answers"] = [{"text": "", "answer_start": -1}]
+    assert rows_of(tmp_path / "good.json", content).rows[0].answers == ()
+    second["is_impossible"] = True
+    with pytest.raises(BadInput, match=r"row 2 \(id 'q0-1'\): is_impossible, but with the answer"):
+        rows_of(tmp_path / "bad.json", content)
+
+
+def test_questions_none_of_which_has_an_answer_teach_nothing(tmp_path: Path) -> None:
+    content = squad(1, 0, impossible=True)
+    with pytest.raises(BadInput, match="no question has an answer"):
+        learn_questions(rows_of(tmp_path / "bad.json", content), FinetuneSettings(task=QA))
+
+
 def test_two_lists_beside_each_other_are_answers_too(tmp_path: Path) -> None:
     row = {
         "id": "1",

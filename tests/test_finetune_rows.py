@@ -175,3 +175,8 @@ def test_unreadable_file_is_refused_with_its_place(tmp_path: Path, name: str) ->
         read_table(tmp_path / name)
     assert name in refused.value.message
     assert refused.value.exit_code == 2
+
+
+def test_directory_in_place_of_a_file_is_named_as_one(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is a directory; expected one file"):
+        read_table(tmp_path)

@@ -99,7 +99,10 @@ def read_question_rows(
         check_text(context, place, columns.text_pair)
         found = None
         if answers[number] is not None or impossible[number]:
-            given = [] if impossible[number] else _answers(answers[number], place)
+            given = [] if answers[number] is None else _answers(answers[number], place)
+            if impossible[number]:
+                _check_impossible(given, place)
+                given = []
             found = tuple(_placed(text, start, context) for text, start in given)
             bad += [place for answer in found if answer.start is None]
         if found is None and labelled:
@@ -146,6 +149,15 @@ def _answers(value: Any, place: str) -> list[tuple[str, Any]]:
     return [(each["text"], each.get("answer_start")) for each in value]
 
 
+def _check_impossible(given: Sequence[tuple[str, Any]], place: str) -> None:
+    if texts := [text for text, _ in given if text.strip()]:
+        raise BadInput(
+            f"{place}: is_impossible, but with the answer {texts[0]!r:.60}; expected one or the "
+            "other.",
+            hint="SQuAD 2.0 keeps what only looks like an answer in plausible_answers.",
+        )
+
+
 def _placed(text: str, start: Any, context: str) -> Answer:
     stands = isinstance(start, int) and start >= 0 and context.startswith(text, start)
     return Answer(text, start if stands and text.strip() else None)
@@ -155,9 +167,14 @@ def learn_questions(train: Examples[QuestionRow], settings: FinetuneSettings) ->
     """Return whether some questions have no answer, and in what script answers are written.
 
     Raises:
-        BadInput: no answer stands where it is said to.
+        BadInput: there is no answer, or none stands where it is said to.
     """
     answers = [each for row in train.rows for each in row.answers or ()]
+    if not answers:
+        raise BadInput(
+            f"{train.table.path}: no question has an answer; expected some that have one.",
+            hint="Is it the right --label-column? Where to point is learnt from answers.",
+        )
     if not any(each.start is not None for each in answers):
         raise BadInput(
             f"{train.table.path}: not one of {len(answers):,} answers stands in its text where "

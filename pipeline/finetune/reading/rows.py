@@ -96,6 +96,10 @@ def _format_of(path: Path, kinds: Mapping[str, Kind]) -> tuple[Kind, Compression
     if compression is not None:
         suffixes.pop()
     kind = kinds.get(suffixes[-1]) if suffixes else None
+    if path.is_dir():
+        raise BadInput(
+            f"{path} is a directory; expected one file.", hint="Name the file with the rows."
+        )
     if kind is None:
         raise BadInput(
             f"{path} has a suffix that is not read; expected {', '.join(kinds)}, each also with "
