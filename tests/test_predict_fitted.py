@@ -204,7 +204,7 @@ def test_long_texts_are_read_as_is_asked_for(models: Path) -> None:
 def test_windows_of_rows_change_no_answer(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = [{"tokens": text.split()} for text in words(*np.arange(40) % 9 + 1)]
+    lines = [{"tokens": text.split()} for text in words(*(1 + number % 9 for number in range(40)))]
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
     together = ask(models / "tagger", tmp_path / "x.jsonl")
     monkeypatch.setattr("bertctl.pipeline.predict.windows.ROWS_AT_ONCE", 7)
