@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import re
 import resource
 import shutil
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _SECONDS_BETWEEN_LINES = 5.0
-_WIDE_ENOUGH = 100
-_NARROW = "{desc} {percentage:.0f}% ETA {remaining}{postfix}"
+_WIDE_ENOUGH = 130
+_NARROW = "{desc} {n_fmt}/{total_fmt} ETA {remaining}{postfix}"
 """Where a bar would leave no room for what is worth more: loss, rate, memory."""
+_SPARE = 2
+_MANY = 1_000_000
+"""Of fewer pieces of work every one is counted: a step's number is what people look for."""
 
 
 class Console:
@@ -86,11 +90,11 @@ class Console:
             total=total,
             initial=done,
             unit=unit if unit == "B" else f" {unit}",
-            unit_scale=True,
+            unit_scale=unit == "B" or total is None or total >= _MANY,
             dynamic_ncols=True,
             leave=False,
             smoothing=0.1,
-            bar_format=_NARROW if shutil.get_terminal_size().columns < _WIDE_ENOUGH else None,
+            bar_format=_NARROW if _columns() < _WIDE_ENOUGH else None,
             file=sys.stderr,
         ) as bar:
             yield _Bar(bar)
@@ -178,9 +182,24 @@ class _Bar:
 
     def advance(self, amount: float, **figures: float | str) -> None:
         """Move the bar on."""
-        elapsed = time.monotonic() - self._begun
-        self._bar.set_postfix_str(_figures(figures, elapsed), refresh=False)
+        shown = self._fitting(_figures(figures, time.monotonic() - self._begun))
+        self._bar.set_postfix_str(", ".join(shown), refresh=False)
         self._bar.update(amount)
+
+    def _fitting(self, figures: Sequence[str]) -> list[str]:
+        """Return those of the figures that there is room for, the first ones first, each whole."""
+        facts = dict[str, Any](self._bar.format_dict)
+        columns = facts["ncols"] or _columns()
+        bare: dict[str, Any] = {**facts, "ncols": None, "postfix": None}
+        # Before the line is drawn, the time that is left may need a character more.
+        room = columns - len(self._bar.format_meter(**bare)) - _SPARE
+        shown: list[str] = []
+        for each in figures:
+            room -= len(each) + len(", ")
+            if room < 0:
+                break
+            shown.append(each)
+        return shown
 
 
 class _Lines:
@@ -192,7 +211,7 @@ class _Lines:
         self._console, self._name, self._total, self._unit = console, name, total, unit
         self._done = self._begun_with = self._done_when_said = done
         self._begun = self._said = time.monotonic()
-        self._figures = ""
+        self._figures: list[str] = []
 
     def advance(self, amount: float, **figures: float | str) -> None:
         """Count; say so if it is time."""
@@ -218,7 +237,14 @@ class _Lines:
         else:
             parts.append(clock(now - self._begun))
         self._said, self._done_when_said = now, self._done
-        self._console.notice(f"{self._name}: " + ", ".join([*parts, self._figures]))
+        self._console.notice(f"{self._name}: " + ", ".join([*parts, *self._figures]))
+
+
+def _columns() -> int:
+    """Return how wide the terminal is that progress is shown on."""
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    return shutil.get_terminal_size().columns
 
 
 def clock(seconds: float) -> str:
@@ -228,7 +254,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _figures(figures: Mapping[str, float | str], seconds: float) -> str:
+def _figures(figures: Mapping[str, float | str], seconds: float) -> list[str]:
+    """Return figures in words, in the order in which they matter, and the memory taken."""
     shown: list[str] = []
     for name, value in figures.items():
         words = name.removesuffix("_done").replace("_", " ")
@@ -239,7 +266,7 @@ def _figures(figures: Mapping[str, float | str], seconds: float) -> str:
             shown.append(f"{_scaled(value)} {words}, {rate} {words}/s")
         else:
             shown.append(f"{words} {_scaled(value)}")
-    return ", ".join([*shown, f"mem {_scaled(_peak_memory_bytes())}B"])
+    return [*shown, f"mem {_scaled(_peak_memory_bytes())}B"]
 
 
 def _peak_memory_bytes() -> float:

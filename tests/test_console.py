@@ -1,8 +1,14 @@
+import fcntl
 import json
 import multiprocessing
+import os
 import re
 import resource
+import struct
+import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -69,3 +75,41 @@ def test_token_that_looks_like_markup_is_printed_as_it_is(
     PLAIN.table("[title]", vocabulary_rows(look_at_vocabulary(tmp_path / "vocab.txt", None)))
     said = capsys.readouterr().out
     assert all(each in said for each in ("[title]", "[red]", ":smile:", "[/bold]"))
+
+
+STEPS = """
+import sys, time
+from bertctl.cli.console import Console
+console = Console(as_json=False, plain=False)
+figures = {"loss": 5.2149, "MLM": "12%", "NSP": "60%", "tokens/s": 12345.0, "of peak": "34%"}
+with console.phase("pretrain", total=8000, unit="steps", done=1200) as progress:
+    for _ in range(4):
+        time.sleep(0.12)
+        progress.advance(1, **figures)
+"""
+SHOWN = ("loss 5.21", "MLM 12%", "NSP 60%", "tokens/s 12.3k", "of peak 34%")
+
+
+@pytest.mark.parametrize(("columns", "fitting"), [(32, 0), (60, 3), (80, 4), (200, 5)])
+def test_live_line_shows_the_step_and_then_what_fits_each_figure_whole(
+    columns: int, fitting: int
+) -> None:
+    own, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    process = subprocess.Popen([sys.executable, "-c", STEPS], stderr=terminal)
+    os.close(terminal)
+    written = b""
+    with suppress(OSError):  # the other side is closed: all has been read
+        while part := os.read(own, 1 << 16):
+            written += part
+    os.close(own)
+    assert process.wait(60) == 0
+    lines = [each for each in written.decode().split("\r") if re.search(r"\b120[1-4]/8000", each)]
+    assert lines
+    for line in lines:
+        assert len(line) <= columns
+        figures = re.split(", ", line.rstrip("]\n "))[1:]
+        assert [each for each in figures if each in SHOWN] == list(SHOWN[:fitting])
+        # Beside them stand, in a wide terminal, the rate and, after all of them, the memory.
+        others = [each for each in figures if each not in SHOWN]
+        assert all(re.fullmatch(r"mem \S+B| *\S+ steps/s| *\S+s/ steps", each) for each in others)

@@ -231,6 +231,23 @@ def test_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(
     assert bytes_of(output) == bytes_of(whole)
 
 
+def test_run_whose_checkpoints_are_all_damaged_says_so_and_that_it_begins_again(
+    shards: Path, whole: Path, tmp_path: Path
+) -> None:
+    output, reporter = tmp_path / "run", Recording()
+    counted = iter(range(100))
+    with pytest.raises(Stopped):
+        run(shards, output, should_stop=lambda: next(counted) == 7)
+    names = sorted(each.name for each in (output / "checkpoints").iterdir())
+    assert len(names) == 2
+    for name in names:
+        flip(output / "checkpoints" / name / "optimizer.safetensors")
+    run(shards, output, reporter=reporter)
+    (said,) = [each for each in reporter.said if "begins again at step 0" in each]
+    assert all(name in said for name in names)
+    assert bytes_of(output) == bytes_of(whole)
+
+
 def test_other_numerics_go_on_at_the_same_instance_with_a_notice(
     shards: Path, tmp_path: Path
 ) -> None:

@@ -114,10 +114,13 @@ def latest_checkpoint(
 ) -> Checkpoint | None:
     """Return the newest checkpoint that is whole; name every damaged one that is passed over.
 
+    Where none of them is whole that is said, too: what they held is trained again from the start.
     One that isn't `usable` is passed over too: this run would not come by it.
     """
+    damaged: list[str] = []
     for step, directory in sorted(_all(run), reverse=True):
         if fault := _fault(directory):
+            damaged.append(directory.name)
             reporter.warn(f"{directory} is damaged ({fault}): removed, to be made again.")
             # Left there it would count as the newest, and newer ones would be removed before it.
             _remove(directory)
@@ -127,6 +130,11 @@ def latest_checkpoint(
             return checkpoint
         reporter.notice(f"{directory} isn't on this run's way: removed.")
         _remove(directory)
+    if damaged:
+        reporter.warn(
+            f"{run / CHECKPOINTS} had no whole checkpoint to go on from ({', '.join(damaged)}: "
+            "damaged): training begins again at step 0."
+        )
     return None
 
 
