@@ -89,6 +89,7 @@ def test_quickstart_works_word_by_word(tmp_path: Path, runner: Runner) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if page != QUICKSTART and can_be_run(page)],
