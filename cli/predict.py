@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ..pipeline.predict.settings import PredictHow
 from ..pipeline.training.settings import NumericsSettings
 from .console import Console
 from .options import Here, collect, looking_options, settings_options
+from .signals import Terminated
 
 if TYPE_CHECKING:
     from ..pipeline.predict.opening import Opened
@@ -84,14 +86,14 @@ def command(
             hint="--output vectors.parquet, or vectors.jsonl; --json prints a line a row.",
         )
     console.detail(f"{opened.task}, up to {opened.max_seq_length} tokens")
-    from .main import Terminated
-
     try:
         _run(request, opened, output, console, values)
     except (KeyboardInterrupt, Terminated) as ending:
-        by = signal.SIGINT if isinstance(ending, KeyboardInterrupt) else signal.SIGTERM
-        kept = "; nothing was written" if output else ""
-        console.notice(f"Stopped by {by.name}{kept}.")
+        by = ending.signal if isinstance(ending, Terminated) else signal.SIGINT
+        written = "; nothing was written" if output else ""
+        # Whoever hung up doesn't hear it.
+        with suppress(OSError):
+            console.notice(f"Stopped by {by.name}{written}.")
         return 128 + by
     return None
 
