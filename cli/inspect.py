@@ -21,7 +21,7 @@ from .options import collect, looking_options, settings_options
 if TYPE_CHECKING:
     from rich.text import Text
 
-_OWN_SETTINGS: dict[str, Subject] = {"row": "shard", "text": "vocab"}
+_OWN_SETTINGS: dict[str, Subject] = {"row": "shard", "document": "shard", "text": "vocab"}
 _NAMES: dict[Subject, str] = {
     "shard": "shards",
     "vocab": "a vocabulary",

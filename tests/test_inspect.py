@@ -91,6 +91,33 @@ def test_row_of_a_directory_is_counted_over_its_shards(shards: Path) -> None:
         list(read_instances(shards, InspectHow(row=(99_999,))))
 
 
+def test_document_is_found_however_it_is_written_and_shown_as_often_as_asked(shards: Path) -> None:
+    rows = [row for path in sorted(shards.glob("*.arrow")) for row in rows_of(path)]
+    document = rows[5]["document_a"]
+    expected = [row for row in rows if document in (row["document_a"], row.get("document_b"))]
+    for written in (f"{document:016x}", f"{document:016X}", str(document)):
+        shown = list(read_instances(shards, InspectHow(document=written, number=999)))
+        assert len(shown) == len(expected)
+        assert all(f"{document:016x}" in (s.document for s in each.segments) for each in shown)
+    few = list(read_instances(shards, InspectHow(document=str(document), number=2)))
+    assert few == shown[:2]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (InspectHow(document="0123456789abcdef"), "no instance in .* was made from it"),
+        (InspectHow(document="x12"), "16 hexadecimal digits"),
+        (InspectHow(document="12", row=(3,)), "--row and --document"),
+    ],
+)
+def test_document_that_can_not_be_shown_is_refused(
+    shards: Path, how: InspectHow, said: str
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        list(read_instances(shards, how))
+
+
 def test_damaged_shard_is_named(shards: Path, tmp_path: Path) -> None:
     bad = tmp_path / "train-00000-of-00001.arrow"
     bad.write_bytes((shards / "train-00000-of-00002.arrow").read_bytes()[:-500])

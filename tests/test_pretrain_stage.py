@@ -327,6 +327,7 @@ def test_step_whose_loss_is_no_number_names_its_documents(
     rows.sort(key=lambda row: -len(row["input_ids"]))
     expected = {row[name] for row in rows[4:8] for name in ("document_a", "document_b")}
     assert {int(each, 16) for each in named} == expected
+    assert f"bertctl inspect {shards} --document {min(expected):016x}" in failure.value.message
 
 
 def test_going_on_reads_nothing_of_the_steps_before(

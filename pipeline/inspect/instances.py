@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ..errors import BadInput
@@ -19,6 +21,7 @@ from .settings import InspectHow
 
 Fate = Literal["plain", "masked", "random", "kept"]
 
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]{16}")
 _WIDE_FROM = "\u2e80"
 """Chinese and Japanese, which put no spaces between words, stand behind it."""
 
@@ -85,12 +88,57 @@ def read_instances(path: Path, how: InspectHow) -> Iterator[Instance]:
     texts = load_vocabulary(directory / VOCAB_FILE)[0].tokens
     ends = np.cumsum([_open(file).num_rows for file in files])
     total = int(ends[-1])
-    for row in how.row or _drawn(total, how):
+    for row in _chosen(path, files, total, how):
         if row >= total:
             raise BadInput(f"--row {row:,}: {path} has the rows 0 to {total - 1:,}.")
         number = int(np.searchsorted(ends, row, "right"))
         within = row - (int(ends[number - 1]) if number else 0)
         yield _instance(files[number], within, texts)
+
+
+def _chosen(path: Path, files: Sequence[Path], total: int, how: InspectHow) -> Sequence[int]:
+    if how.document is None:
+        return how.row or _drawn(total, how)
+    if how.row:
+        raise BadInput(
+            "--row and --document both say what is shown; expected one of them.",
+            hint="Leave one out.",
+        )
+    document = _document_id(how.document)
+    found = np.flatnonzero(np.concatenate([_made_from(document, _open(file)) for file in files]))
+    if not len(found):
+        raise BadInput(
+            f"--document {how.document}: no instance in {path} was made from it.",
+            hint="Give it as it was told: all 16 hexadecimal digits, or the decimal number.",
+        )
+    return found[: how.number].tolist()
+
+
+def _document_id(text: str) -> int:
+    """Read a document's identity; 16 digits are hexadecimal, also where they are all decimal.
+
+    Raises:
+        BadInput: it isn't one.
+    """
+    if _HEXADECIMAL.fullmatch(text):
+        return int(text, 16)
+    if text.isdecimal() and int(text) < 2**64:
+        return int(text)
+    raise BadInput(
+        f"--document is {text!r}; expected 16 hexadecimal digits, or a decimal number below 2^64.",
+        hint="As an error names it, or `bertctl inspect SHARDS` shows it.",
+    )
+
+
+def _made_from(document: int, batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+    """Tell of each row whether A or B is of a document, (rows,)."""
+    return np.logical_or.reduce(
+        [
+            batch[name].to_numpy(zero_copy_only=False) == np.uint64(document)
+            for name in ("document_a", "document_b")
+            if name in batch.schema.names
+        ]
+    )
 
 
 def _drawn(total: int, how: InspectHow) -> list[int]:

@@ -16,4 +16,9 @@ class InspectHow:
     row: tuple[int, ...] = setting(
         (), "Shards: show this row, counted from 0, over all shards of a directory.", minimum=0
     )
+    document: str | None = setting(
+        None,
+        "Shards: show instances made from this document: 16 hexadecimal digits, as errors and "
+        "this command name it, or a decimal number, as other readers of the columns do.",
+    )
     text: str | None = setting(None, "Vocabulary: cut this text into its pieces.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -178,7 +179,9 @@ class PretrainingCourse:
         documents = reading.shards.documents(rows)
         named = ", ".join(f"{each:016x}" for each in documents[:_DOCUMENTS_NAMED])
         more = len(documents) - _DOCUMENTS_NAMED
-        return f"Its documents: {named}" + (f" and {more:,} more." if more > 0 else ".")
+        told = f"Its documents: {named}" + (f" and {more:,} more." if more > 0 else ".")
+        place = shlex.quote(str(reading.shards.directory))
+        return f"{told} To read one: bertctl inspect {place} --document {documents[0]:016x}"
 
 
 def deal(lengths: Ints, size: int, place: Place) -> list[tuple[int, Ints]]:
