@@ -17,7 +17,7 @@ from .options import Here, collect, common_options, settings_options
 @click.command(
     "export",
     epilog="Example: bertctl export --model classifier/ --output to-publish/\n\n"
-    "Example: bertctl export --model run/checkpoints/step-00002000 --encoder-only -o encoder/",
+    "Example: bertctl export --model run/checkpoints/step-00001000 --encoder-only -o encoder/",
 )
 @click.option(
     "--model",

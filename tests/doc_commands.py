@@ -1,5 +1,6 @@
 """The commands that the documentation shows, and a small world in which they can be run."""
 
+import json
 import os
 import re
 import shlex
@@ -15,7 +16,7 @@ import pytest
 from bertctl.cli.main import main
 
 from .corpora import write_corpus
-from .finetune_toys import rows, tagged_rows, write_csv
+from .finetune_toys import choice_rows, rows, squad, tagged_rows, write_csv, write_lines
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -186,5 +187,7 @@ def write_texts(world: Path) -> None:
             for each in tagged_rows(count, seed)
         ]
         (world / f"{name}.conll").write_text("\n\n".join(sentences) + "\n")
+        (world / f"{name}-questions.json").write_text(json.dumps(squad(count, seed)))
+        write_lines(world / f"{name}-choices.jsonl", choice_rows(count, seed))
     (world / "texts.txt").write_text("the river\na garden in winter\n")
     write_csv(world / "new.csv", [{"text": each["text"]} for each in rows(5, 7)])

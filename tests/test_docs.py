@@ -113,6 +113,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "shard corpus --vocab vocab -o shards",
         f"pretrain shards {' '.join(TINY)} --steps 10 --batch-size 8 --threads 1 -o encoder",
         "finetune --model encoder --train train.csv --validation dev.csv --epochs 1 -o classifier",
+        *(
+            f"finetune --task {task} --model encoder --train train{file} --epochs 1 -o {name}"
+            for task, file, name in (
+                ("token-classification", ".conll", "tagger"),
+                ("question-answering", "-questions.json", "reader"),
+                ("multiple-choice", "-choices.jsonl", "chooser"),
+            )
+        ),
     ]
     for command in commands:
         subprocess.run(
