@@ -53,6 +53,7 @@ bench: $(READY)  ## the benchmarks, each beside its reference
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/pretrain_step.py
+	$(BIN)/python benchmarks/finetune.py
 
 docs: $(READY)  ## the documentation as a site, in build/docs; a link that leads nowhere ends it
 	$(BIN)/python docs/reference.py
