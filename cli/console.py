@@ -149,7 +149,7 @@ class Console:
         )
         columns = len(heading or rows[0])
         names = iter(heading or [""] * columns)
-        table.add_column(next(names), no_wrap=columns == 2, overflow="fold")
+        table.add_column(next(names), no_wrap=True, overflow="fold")
         for name in names:
             table.add_column(name, justify="right", overflow="fold")
         for row in rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -14,9 +14,14 @@ from ..pipeline.project.standing import Standing
 from ..pipeline.shard.room import Need
 from .console import Console
 
-_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-_NEXT_UNIT_FROM = 1.5
-"""Of a unit: 80 minutes are told in minutes, 100 in hours."""
+Units = Sequence[tuple[str, float]]
+
+_TIME: Units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+_BYTES: Units = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6))
+_NEXT_UNIT_FROM = 1.2
+"""Of a unit: 70 minutes are told in minutes, 80 in hours."""
+_WHOLE_FROM = 10
+"""Below it a number has a decimal."""
 
 
 def show_plan(
@@ -44,9 +49,9 @@ def _plan_row(standing: Standing, estimate: Estimate | None, peak: float) -> tup
     return (
         standing.job.name,
         state,
-        _range(estimate.seconds(peak), duration),
-        _range(estimate.memory_bytes, size),
-        _range(estimate.disk_bytes, size),
+        _range(estimate.seconds(peak), _TIME),
+        _range(estimate.memory_bytes, _BYTES),
+        _range(estimate.disk_bytes, _BYTES),
     )
 
 
@@ -56,7 +61,7 @@ def _total_row(coming: Sequence[Estimate], peak: float) -> tuple[str, ...]:
     for each in coming:
         seconds, disk = seconds.plus(each.seconds(peak)), disk.plus(each.disk_bytes)
     memory = max((each.memory_bytes for each in coming), key=lambda each: each.most)
-    return ("", _range(seconds, duration), _range(memory, size), _range(disk, size))
+    return ("", _range(seconds, _TIME), _range(memory, _BYTES), _range(disk, _BYTES))
 
 
 def _standing_json(
@@ -91,23 +96,22 @@ def _peak() -> float:
     return measured_peak(machine.device, machine.precision)
 
 
-def _range(need: Need, told: Callable[[float], str]) -> str:
-    """Return both bounds, and their unit once where they share it."""
-    least, most = told(need.least), told(need.most)
-    number, unit = least.split(" ")
-    if least == most:
-        return most
-    return f"{number}–{most}" if most.endswith(f" {unit}") else f"{least}–{most}"
+def _range(need: Need, units: Units) -> str:
+    """Return both bounds in the unit that suits the greater: 0.4–2 h."""
+    unit, length = _unit(need.most, units)
+    least, most = (_number(each / length) for each in (need.least, need.most))
+    return f"{most} {unit}" if least == most else f"{least}–{most} {unit}"
 
 
 def duration(seconds: float) -> str:
     """Return a time as people estimate it: 40 s, 80 min, 2 h, 3 d."""
-    unit, length = next(
-        (each for each in _UNITS if seconds >= _NEXT_UNIT_FROM * each[1]), _UNITS[-1]
-    )
-    return f"{seconds / length:,.0f} {unit}"
+    unit, length = _unit(seconds, _TIME)
+    return f"{_number(seconds / length)} {unit}"
 
 
-def size(num_bytes: float) -> str:
-    """Return bytes as people estimate them: 30 MB, 1.2 GB."""
-    return f"{num_bytes / 1e9:,.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:,.0f} MB"
+def _unit(value: float, units: Units) -> tuple[str, float]:
+    return next((each for each in units if value >= _NEXT_UNIT_FROM * each[1]), units[-1])
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= _WHOLE_FROM or value == 0 else f"{value:.1f}"

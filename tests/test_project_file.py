@@ -224,6 +224,17 @@ def test_a_mistake_is_told_where_it_stands(text: str, told: str, tmp_path: Path)
     assert any(told in each for each in mistakes_in(text, tmp_path)), mistakes_in(text, tmp_path)
 
 
+def test_a_whole_number_is_what_a_command_line_makes_of_it(tmp_path: Path) -> None:
+    """A recipe tells 0 from 0.0: the same value has to be the same however it was given."""
+    text = "[pretrain]\nshards='./s'\nsteps=1\nhidden-dropout-prob = 0\nepochs = 2\n"
+    settings = read(text, tmp_path)["pretrain"].settings
+    assert {name: type(value) for name, value in settings.items()} == {
+        "steps": int,
+        "hidden_dropout_prob": float,
+        "epochs": float,
+    }
+
+
 def test_a_name_that_two_stages_have_is_asked_for(tmp_path: Path) -> None:
     text = (
         "[pretrain.x]\nshards='./s'\nsteps=1\n[finetune]\ntrain='t'\n[finetune.x]\nmodel='./m'\n"

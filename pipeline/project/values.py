@@ -27,6 +27,9 @@ def value_of(setting: Setting, value: Any) -> Any:
             value = ",".join(map(str, value))
         _check_text(setting, value)
     setting.check(value)
+    if setting.type is float and isinstance(value, int):
+        # What a command line makes of 0: a recipe holds 0.0.
+        return float(value)
     return value
 
 
