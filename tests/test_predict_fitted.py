@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ from bertctl.model.finetuning import (
     BertForTokenClassification,
 )
 from bertctl.pipeline.errors import BadInput
+from bertctl.pipeline.finetune.stage import finetune
 from bertctl.pipeline.predict.reading import Reading, read_source
 from bertctl.pipeline.predict.records import Record
 from bertctl.pipeline.predict.settings import PredictHow
 from bertctl.pipeline.predict.tokens import tokens_of
+from bertctl.pipeline.stage.report import Silent
 
 from .corpora import WORDS
+from .finetune_toys import read_lines, squad, write_start, write_task
+from .finetune_toys import request as toy_request
 from .test_predict import CONFIG, Heard, ask, write
 from .test_predict import tokens_of as inputs_of
 
+TOLD_OF_LABELS = ("row", "label", "answers")
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 
 
@@ -212,6 +218,32 @@ def test_windows_of_rows_change_no_answer(
     for one, other in zip(together, apart, strict=True):
         assert one.pop("probabilities") == pytest.approx(other.pop("probabilities"), abs=1e-4)
         assert one == other
+
+
+@pytest.mark.parametrize("task", ["sequence-classification", "question-answering"])
+def test_windows_and_thresholds_are_those_of_the_fine_tuning(tmp_path: Path, task: str) -> None:
+    start = write_start(tmp_path / "start")
+    how: dict[str, Any] = {"max_seq_length": 12, "doc_stride": 3, "epochs": 1}
+    if task == "sequence-classification":
+        write_task(tmp_path, train=24, validation=7, test=19)
+        how |= {"long_text": "window", "window_pooling": "vote"}
+        asked = toy_request(tmp_path, model=start, **how)
+    else:
+        for seed, part in enumerate(("train", "validation", "test")):
+            asked_of = squad(17, seed, words=23, impossible=True)
+            (tmp_path / f"{part}.json").write_text(json.dumps(asked_of))
+        asked = toy_request(tmp_path, model=start, task=task, n_best_size=4, **how)
+        files = {part: tmp_path / f"{part}.json" for part in ("train", "validation", "test")}
+        asked = replace(asked, **files)
+    finetune(asked, tmp_path / "out", reporter=Silent())
+    assert asked.test is not None
+    n_best = {} if task == "sequence-classification" else {"n_best_size": 4}
+    answers = ask(tmp_path / "out", asked.test, micro_batch_size=6, **n_best)
+    for told, answer in zip(
+        read_lines(tmp_path / "out" / "predictions-test.jsonl"), answers, strict=True
+    ):
+        expected = {name: each for name, each in told.items() if name not in TOLD_OF_LABELS}
+        assert answer == expected
 
 
 @pytest.mark.parametrize(
