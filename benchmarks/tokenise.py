@@ -55,7 +55,7 @@ def reference(
     text: bytes, vocabulary: Vocabulary, normalization: Normalization
 ) -> Iterator[list[Any]]:
     """Yield lists of ids."""
-    tokenizer = text_tokenizer(vocabulary.ids, normalization)
+    tokenizer = text_tokenizer(vocabulary, normalization)
     lines = io.TextIOWrapper(io.BytesIO(text), "utf-8", newline="\n")
     while some := [line.rstrip("\n") for line in itertools.islice(lines, REFERENCE_LINES)]:
         encodings = tokenizer.encode_batch_fast(some, add_special_tokens=False)

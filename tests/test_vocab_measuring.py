@@ -56,7 +56,7 @@ def test_figures_equal_those_of_tokenising_each_word(
     chooser = random.Random(1)
     text = " ".join(chooser.choices(TEXT.split(), k=300))
     counts = count_words([text.encode()], AS_WRITTEN)
-    tokenizer = text_tokenizer(vocabulary.ids, normalization)
+    tokenizer = text_tokenizer(vocabulary, normalization)
     expected: dict[str, Counter[str]] = {}
     for word, count in zip(counts.words.to_pylist(), counts.counts.to_pylist(), strict=True):
         pieces = tokenizer.encode(word, add_special_tokens=False).tokens

@@ -59,3 +59,15 @@ def test_the_bytes_of_long_words_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert not numbers.has_room_for(5)
     numbers.clear()
     assert numbers.has_room_for(5)
+
+
+def test_the_space_after_a_word_is_no_part_of_it() -> None:
+    numbers = WordNumbers(capacity=64)
+    words = ["a" * length for length in (1, 7, 8, 9, 15, 16, 17, 24, 25)]
+    found, _ = numbers.number(words_of(words))
+    for spaces in (3, 9, 20):
+        spaced = Segmenter(Normalization()).words((" " * spaces).join([*words, ""]).encode())
+        assert spaced.to_list() == [word.encode() for word in words]
+        again, new = numbers.number(spaced)
+        assert again.tolist() == found.tolist()
+        assert not len(new)

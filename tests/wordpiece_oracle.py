@@ -40,7 +40,7 @@ def library_ids(
     lines: Sequence[str], vocabulary: Vocabulary, normalization: Normalization
 ) -> tuple[list[int], list[int]]:
     """Return what `encode_lines` must: all ids in a row, and their number up to each line's end."""
-    tokenizer = text_tokenizer(vocabulary.ids, normalization)
+    tokenizer = text_tokenizer(vocabulary, normalization)
     encodings = tokenizer.encode_batch_fast(list(lines), add_special_tokens=False)
     ids = [encoding.ids for encoding in encodings]
     ends = np.cumsum([len(each) for each in ids], dtype=np.int64)

@@ -67,7 +67,7 @@ def _has_space_at_an_edge(data: bytes) -> bool:
         places[each >= 0x80] for places, each in zip((firsts, lasts), edges, strict=True)
     )
     return any(
-        np.isin(_characters(text, starts, size), spaces).any()
+        (_characters(text, starts, size)[:, None] == spaces).any()
         for size, spaces in _WIDE_SPACES.items()
         for starts in (wide_firsts, wide_lasts - size + 1)
         if len(starts)

@@ -75,8 +75,8 @@ def choose_tokens(
         chosen[counts <= turn] = _NO_POSITION
     # Candidates are numbered without the special tokens: put [CLS] and the first [SEP] back.
     chosen = np.sort(by_turn.T, axis=1)
-    row, slot = np.nonzero(chosen != _NO_POSITION)
-    candidate = chosen[row, slot].astype(np.int64)
+    candidate = chosen[chosen != _NO_POSITION].astype(np.int64)
+    row = np.repeat(np.arange(len(counts)), counts)
     return Predictions(row, candidate + 1 + (candidate >= segment_a_length[row] - 2))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..corpus.documents import Document
 from ..corpus.sentences import sentence_lines
 from ..corpus.settings import SentenceSettings
+from ..corpus.stripping import count_line_ends
 from ..stage.units import WORK, UnitBuilder
 from ..wordpiece.encode import WordPieceEncoder
 from ..wordpiece.files import load_vocabulary
@@ -65,7 +66,8 @@ class Tokenise:
         words, library_words = encoder.num_words, encoder.num_library_words
         tokenised = self._tokenise(documents, encoder)
         if len(tokenised):
-            tokenised.write(builder.path(f"{WORK}/tokens/{name}.arrow"), self.seed)
+            path = builder.path(f"{WORK}/tokens/{name}.arrow", digested=False)
+            tokenised.write(path, self.seed)
         return {
             "documents": len(tokenised),
             "one_sentence_documents": int(
@@ -104,4 +106,4 @@ class Tokenise:
     def _lines(self, documents: Sequence[Document]) -> tuple[bytes, list[int]]:
         """Return all sentences, one a line, and how many lines each document has."""
         lines = [sentence_lines(each.data, self.sentences) for each in documents]
-        return b"\n".join((*lines, b"")), [each.count(b"\n") + 1 for each in lines]
+        return b"\n".join((*lines, b"")), [count_line_ends(each) + 1 for each in lines]

@@ -33,6 +33,11 @@ class FileRecord:
                 size += len(block)
         return cls(size, digest.hexdigest())
 
+    @classmethod
+    def without_digest(cls, path: Path) -> FileRecord:
+        """Record only the size."""
+        return cls(path.stat().st_size, "")
+
     def as_json(self) -> dict[str, Any]:
         """Return the record as it stands in a manifest."""
         return asdict(self)

@@ -103,11 +103,17 @@ class UnitBuilder:
         self._name = name
         self._aside = store.work / "aside" / unshared(name)
         self._paths: list[str] = []
+        self._undigested: set[str] = set()
 
-    def path(self, relative: str) -> Path:
-        """Return where to write the file that will be `relative` in the output directory."""
+    def path(self, relative: str, *, digested: bool = True) -> Path:
+        """Return where to write the file that will be `relative` in the output directory.
+
+        One that isn't `digested` has a record without SHA-256: it has no part in a manifest or key.
+        """
         self._aside.mkdir(parents=True, exist_ok=True)
         self._paths.append(relative)
+        if not digested:
+            self._undigested.add(relative)
         return self._aside / str(len(self._paths))
 
     def commit(self, key: str, result: Mapping[str, Any]) -> Unit:
@@ -115,7 +121,8 @@ class UnitBuilder:
         files: dict[str, FileRecord] = {}
         for number, relative in enumerate(self._paths, start=1):
             aside = self._aside / str(number)
-            files[relative] = FileRecord.of(aside)
+            read = FileRecord.without_digest if relative in self._undigested else FileRecord.of
+            files[relative] = read(aside)
             final = self._store.directory / relative
             final.parent.mkdir(parents=True, exist_ok=True)
             publish(aside, final)

@@ -7,6 +7,7 @@ under a number. The rest is numpy: where words begin and end, their numbers, the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,11 @@ Positions = npt.NDArray[np.int64]
 _STRETCH_WORDS = 1 << 21
 """Words between two calls of the library: its calls cost, and so does memory."""
 
-# All that is asked of every word is one number, to be fetched at once: its first piece's id in the
-# lowest 32 bits, whether the library cut it, and above that how many pieces it has.
-_BY_LIBRARY = 1 << 32
+# All that is asked of a word is one number, to be fetched at once: in the lowest 32 bits the id of
+# its only piece, or else where its pieces begin among those remembered; whether the library cut it;
+# and above that how many pieces it has.
+_LOWEST = (1 << 32) - 1
+_LIBRARY_SHIFT = 32
 _COUNT_SHIFT = 33
 
 
@@ -37,7 +40,6 @@ class WordPieceEncoder:
         self._segmenter = Segmenter(normalization)
         self._matcher = PieceMatcher(vocabulary)
         self._cutter = PieceCutter(vocabulary, normalization)
-        self._numbers = WordNumbers(CAPACITY)
         self.num_words = 0
         """Words so far, each time they stood somewhere."""
         self.num_library_words = 0
@@ -55,28 +57,28 @@ class WordPieceEncoder:
         ids up to the end of each line.
         """
         encoded = _Encoded(self.vocabulary.id_dtype)
-        numbered: list[Numbers] = []
-        words_up_to: list[Positions] = [np.empty(0, np.int64)]
-        num_words = num_waiting = 0
+        waiting: list[_Numbered] = []
+        num_waiting = 0
         for block in split_blocks(text, BLOCK_BYTES):
             words = self._segmenter.words(block)
             newlines = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-            words_up_to.append(np.searchsorted(words.starts, newlines) + num_words)
-            num_words += len(words.starts)
+            # How many words of the block stand before each line's end.
+            words_before = np.searchsorted(words.starts, newlines)
             for batch in words.batches(BATCH_WORDS):
                 is_full = not self._numbers.has_room_for(len(batch.starts))
                 if is_full or num_waiting >= _STRETCH_WORDS:
-                    self._look_up(numbered, encoded)
-                    numbered, num_waiting = [], 0
+                    self._look_up(waiting, encoded)
+                    waiting, num_waiting = [], 0
                 if is_full:
                     self._forget()
-                numbered.append(self._number(batch))
+                own = np.searchsorted(words_before, len(batch.starts), "right")
+                waiting.append(_Numbered(self._number(batch), words_before[:own]))
+                words_before = words_before[own:] - len(batch.starts)
                 num_waiting += len(batch.starts)
-        self._look_up(numbered, encoded)
+        self._look_up(waiting, encoded)
         if text and not text.endswith(b"\n"):
-            words_up_to.append(np.array([num_words]))
-        ids, ends = encoded.joined()
-        return ids, ends[np.concatenate(words_up_to)]
+            encoded.end_line()
+        return encoded.joined()
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Ids, Positions]:
         """Encode many texts: ids (T,), and the number of ids up to the end of each text (N,)."""
@@ -97,30 +99,39 @@ class WordPieceEncoder:
         self._other_words += words.select(new[others]).to_list()
         return numbers
 
-    def _look_up(self, numbered: Sequence[Numbers], encoded: _Encoded) -> None:
+    def _look_up(self, waiting: Sequence[_Numbered], encoded: _Encoded) -> None:
         """Add the pieces of all these words."""
         self._cut()
-        for numbers in numbered:
-            encoded.add(*self._pieces_of(numbers.astype(np.intp)))
+        for each in waiting:
+            ids, bounds = self._pieces_of(each.numbers.astype(np.intp))
+            encoded.add(ids, bounds.take(each.words_before))
 
     def _pieces_of(self, numbers: Positions) -> tuple[Ids, Positions]:
-        """Return the pieces of these words in a row (T,), and where each word's end (W,)."""
+        """Return the pieces of these words in a row (T,), and where each word's begin.
+
+        The latter are (W + 1,), so that each word's end where the next one's begin.
+        """
         outlines = self._outline.take(numbers)
+        only_ids = outlines.astype(self.vocabulary.id_dtype)  # the lowest bits
+        outlines >>= _LIBRARY_SHIFT
+        library_words_and_twice_all_pieces = int(outlines.sum())
+        counts = np.right_shift(outlines, 1, out=outlines)
+        bounds = np.zeros(len(numbers) + 1, np.int64)
+        np.cumsum(counts, out=bounds[1:])
+        num_pieces = int(bounds[-1])
         self.num_words += len(numbers)
-        self.num_library_words += int(np.count_nonzero(outlines & _BY_LIBRARY))
-        counts = outlines >> _COUNT_SHIFT
-        ends = np.cumsum(counts)
-        starts = ends - counts
-        # Nearly all words are one piece. A word of none leaves its place to the next, or to nobody.
-        ids = np.empty(ends[-1] + 1, self.vocabulary.id_dtype)
-        ids[starts] = outlines.astype(ids.dtype)  # the lowest bits
+        self.num_library_words += library_words_and_twice_all_pieces - 2 * num_pieces
+        # What a word of no piece puts here the next one replaces, or nobody asks for.
+        ids = np.empty(num_pieces + 1, self.vocabulary.id_dtype)
+        ids[bounds[:-1]] = only_ids
         several = np.flatnonzero(counts > 1)
-        rest = counts[several] - 1
+        counts = counts[several]
         # Piece i of a word stands at i from where the word's pieces begin, on both sides.
-        within = np.arange(rest.sum()) - np.repeat(np.cumsum(rest) - rest, rest) + 1
-        source = np.repeat(self._first_piece.take(numbers[several]), rest) + within
-        ids[np.repeat(starts[several], rest) + within] = self._pieces.take(source)
-        return ids[:-1], ends
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        first_pieces = self._outline.take(numbers[several]) & _LOWEST
+        pieces = self._pieces.take(np.repeat(first_pieces, counts) + within)
+        ids[np.repeat(bounds[several], counts) + within] = pieces
+        return ids[:-1], bounds
 
     def _cut(self) -> None:
         """Cut the words that have been numbered since the last time."""
@@ -132,15 +143,15 @@ class WordPieceEncoder:
             np.flatnonzero(plain) + self._first_uncut, *self._matcher.cut(low[plain], high[plain])
         )
         self._remember(others, *self._cutter.cut(self._other_words))
-        self._outline[others] |= _BY_LIBRARY
+        self._outline[others] |= 1 << _LIBRARY_SHIFT
         self._wait_for_words()
 
     def _remember(self, numbers: Positions, ids: Ids, counts: Counts) -> None:
         first = np.cumsum(counts) - counts
-        self._first_piece[numbers] = len(self._pieces) + first
-        self._outline[numbers] = counts << _COUNT_SHIFT
-        real = counts > 0
-        self._outline[numbers[real]] |= ids[first[real]].astype(np.int64)
+        lowest = first + len(self._pieces)
+        only = counts == 1
+        lowest[only] = ids[first[only]]
+        self._outline[numbers] = counts << _COUNT_SHIFT | lowest
         self._pieces = np.concatenate((self._pieces, ids))
 
     def _wait_for_words(self) -> None:
@@ -151,27 +162,41 @@ class WordPieceEncoder:
         self._other_words: list[bytes] = []
 
     def _forget(self) -> None:
-        self._numbers.clear()
+        self._numbers = WordNumbers(CAPACITY)
         self._wait_for_words()
         # Indexed by a word's number. Common words are met early and have small ones, so that what
-        # is looked up most stands close together.
-        self._outline = np.zeros(CAPACITY + 1, np.int64)
-        self._first_piece = np.zeros(CAPACITY + 1, np.int64)
+        # is looked up most stands close together, and what is never written takes no memory.
+        self._outline = np.empty(CAPACITY + 1, np.int64)
         self._pieces = np.empty(0, self.vocabulary.id_dtype)
 
 
+class _Numbered(NamedTuple):
+    """Some words, and the lines that end among them."""
+
+    numbers: Numbers
+    """(W,)"""
+    words_before: Positions
+    """(L,) how many of these words stand before the end of each line"""
+
+
 class _Encoded:
-    """Ids of ever more words, and where each word's end."""
+    """Ids of ever more words, and where each line's end."""
 
     def __init__(self, id_dtype: np.dtype[np.unsignedinteger]) -> None:
         self._ids: list[Ids] = [np.empty(0, id_dtype)]
-        self._ends: list[Positions] = [np.zeros(1, np.int64)]
+        self._line_ends: list[Positions] = [np.empty(0, np.int64)]
+        self._num_ids = 0
 
-    def add(self, ids: Ids, ends: Positions) -> None:
-        """Add ids (T,), and their number up to the end of each word (W,)."""
+    def add(self, ids: Ids, line_ends: Positions) -> None:
+        """Add ids (T,), and where among them lines end (L,)."""
         self._ids.append(ids)
-        self._ends.append(ends + self._ends[-1][-1])
+        self._line_ends.append(line_ends + self._num_ids)
+        self._num_ids += len(ids)
+
+    def end_line(self) -> None:
+        """End a line after all that was added."""
+        self._line_ends.append(np.array([self._num_ids]))
 
     def joined(self) -> tuple[Ids, Positions]:
-        """Return all ids, and their number up to the end of each word, 0 before the first."""
-        return np.concatenate(self._ids), np.concatenate(self._ends)
+        """Return all ids (T,), and their number up to the end of each line (L,)."""
+        return np.concatenate(self._ids), np.concatenate(self._line_ends)

@@ -89,7 +89,9 @@ def write_tokenizer_files(
     # Only here: to read a vocabulary, as every "up to date" does, must not wait for tokenizers.
     from .library import library_tokenizer
 
-    assert not any("\n" in token or "\r" in token for token in vocabulary.tokens)
+    listed = "\n".join((*vocabulary.tokens, ""))
+    assert listed.count("\n") == len(vocabulary)
+    assert "\r" not in listed
     special: dict[str, Any] = {
         "pad_token": PAD,
         "unk_token": UNK,
@@ -109,7 +111,7 @@ def write_tokenizer_files(
     }
     tokenizer = library_tokenizer(vocabulary, normalization)
     contents = {
-        VOCAB_FILE: "".join(f"{token}\n" for token in vocabulary.tokens),
+        VOCAB_FILE: listed,
         TOKENIZER_FILE: tokenizer.to_str(pretty=True) + "\n",
         CONFIG_FILE: json.dumps(config, ensure_ascii=False, indent=2) + "\n",
         SPECIAL_TOKENS_FILE: json.dumps(special, ensure_ascii=False, indent=2) + "\n",
@@ -120,11 +122,13 @@ def write_tokenizer_files(
 
 def _read_vocab_file(path: Path) -> list[str]:
     # Only a line feed ends a token: str.splitlines would also cut at U+2028 and its like.
-    lines = [line.removesuffix("\r") for line in _read_text(path).split("\n")]
+    lines = _read_text(path).replace("\r\n", "\n").removesuffix("\r").split("\n")
     while lines and not lines[-1]:
         lines.pop()
     if not lines:
         raise BadInput(f"{path} is empty.", hint="A vocab.txt holds one token a line.")
+    if all(lines) and len(set(lines)) == len(lines):
+        return lines
     line_of: dict[str, int] = {}
     for number, token in enumerate(lines, start=1):
         if not token:
@@ -138,7 +142,7 @@ def _read_vocab_file(path: Path) -> list[str]:
                 f"{path}, line {number}: the token {token!r} stands in line {line_of[token]} too.",
                 hint="Replace one of the two by [unusedN], so that the ids after it stay.",
             )
-    return lines
+    raise AssertionError("every line holds a token of its own")
 
 
 def _read_tokenizer_file(path: Path) -> tuple[list[str], tuple[str, ...], Normalization]:
@@ -191,8 +195,9 @@ def _checked(path: Path, tokens: Sequence[str], special: Iterable[str]) -> Vocab
             f"{path}: no {', '.join(missing)} among the {len(tokens):,} tokens.",
             hint=f"BERT needs {', '.join(SPECIAL_TOKENS)}; one can replace an [unusedN].",
         )
-    broken = next((token for token in tokens if "\n" in token or "\r" in token), None)
-    if broken is not None:
+    together = "".join(tokens)
+    if "\n" in together or "\r" in together:
+        broken = next(token for token in tokens if "\n" in token or "\r" in token)
         raise BadInput(f"{path}: the token {broken!r} holds a line break.", hint=_NOT_BERT)
     return Vocabulary(tuple(tokens), tuple(extra))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tokenizers import (
     AddedToken,
     Tokenizer,
@@ -25,19 +27,27 @@ def library_normalizer(normalization: Normalization) -> normalizers.Normalizer:
     )
 
 
-def library_model(token_ids: dict[str, int]) -> models.WordPiece:
-    """Make the model that cuts one word into its longest pieces, from the left."""
+@lru_cache(maxsize=1)
+def library_model(vocabulary: Vocabulary, *more_tokens: str) -> models.WordPiece:
+    """Make the model that cuts one word into its longest pieces, from the left.
+
+    Tokens not in the vocabulary may be added after it. The last model is kept: it takes its time to
+    make, and all tokenizers made with it share it.
+    """
+    ids = {token: id for id, token in enumerate(more_tokens, start=len(vocabulary))}
     return models.WordPiece(
-        vocab=token_ids,
+        vocab={**vocabulary.ids, **ids},
         unk_token=UNK,
         continuing_subword_prefix=CONTINUATION,
         max_input_chars_per_word=MAX_WORD_CHARACTERS,
     )
 
 
-def text_tokenizer(token_ids: dict[str, int], normalization: Normalization) -> Tokenizer:
+def text_tokenizer(
+    vocabulary: Vocabulary, normalization: Normalization, *more_tokens: str
+) -> Tokenizer:
     """Make the library's tokenizer for text alone: `[MASK]` in it is ordinary text."""
-    tokenizer = Tokenizer(library_model(token_ids))
+    tokenizer = Tokenizer(library_model(vocabulary, *more_tokens))
     tokenizer.normalizer = library_normalizer(normalization)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
@@ -48,7 +58,7 @@ def library_tokenizer(vocabulary: Vocabulary, normalization: Normalization) -> T
 
     Unlike our own encoding it recognises special tokens written in the text.
     """
-    tokenizer = text_tokenizer(vocabulary.ids, normalization)
+    tokenizer = text_tokenizer(vocabulary, normalization)
     tokenizer.add_special_tokens(
         [AddedToken(token, special=True, normalized=False) for token in vocabulary.special_tokens]
     )

@@ -24,6 +24,11 @@ _IS_PLAIN = np.zeros(256, bool)
 _IS_PLAIN[[0, *(string.ascii_letters + string.digits + string.punctuation).encode()]] = True
 """By byte; a zero stands after the end of a key."""
 
+_BEGINNING_BYTES = 3
+_BEGINNING = np.uint64((1 << 8 * _BEGINNING_BYTES) - 1)
+_BEGINNING_BITS = 16
+_MULTIPLY = np.uint64(0xD1342543DE82EF95)  # odd, and its products spread well, as in `numbering`
+
 
 class PieceMatcher:
     """Knows the pieces that plain words of at most 16 bytes can be made of."""
@@ -31,14 +36,22 @@ class PieceMatcher:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._unk_id = vocabulary.unk_id
         self._id_dtype = vocabulary.id_dtype
-        first: dict[bytes, int] = {}
-        following: dict[bytes, int] = {}
-        continues = vocabulary.is_continuation.tolist()
-        for id, (token, more) in enumerate(zip(vocabulary.tokens, continues, strict=True)):
-            piece = token[len(CONTINUATION) :] if more else token
-            if piece.isascii() and len(piece) <= _LONGEST and (piece.isalnum() or len(piece) == 1):
-                (following if more else first)[piece.encode()] = id
-        self._first, self._next = _Pieces(first), _Pieces(following)
+        continues = vocabulary.is_continuation
+        pieces = [
+            token[len(CONTINUATION) :] if more else token
+            for token, more in zip(vocabulary.tokens, continues.tolist(), strict=True)
+        ]
+        plain = [
+            id
+            for id, piece in enumerate(pieces)
+            if piece.isascii() and len(piece) <= _LONGEST and (piece.isalnum() or len(piece) == 1)
+        ]
+        low, high = keys_of([pieces[id] for id in plain])
+        ids = np.array(plain, np.int64)
+        self._first, self._next = (
+            _Pieces(low[which], high[which], ids[which])
+            for which in (~continues[ids], continues[ids])
+        )
 
     def cut(self, low: Keys, high: Keys) -> tuple[Ids, Counts]:
         """Return all pieces in a row (P,) and how many each word has (W,): `[UNK]` where none fits.
@@ -89,33 +102,39 @@ def are_plain(low: Keys, high: Keys) -> npt.NDArray[np.bool_]:
 
 
 class _Pieces:
-    """Pieces of plain characters, and the id of each."""
+    """Pieces of plain characters, given as keys, and the id of each."""
 
-    def __init__(self, ids: dict[bytes, int]) -> None:
-        self._longest = max(map(len, ids), default=0)
+    def __init__(self, low: Keys, high: Keys, ids: Positions) -> None:
         self._numbers = WordNumbers(max(2, 1 << (2 * len(ids)).bit_length()))
-        low, high = keys_of(list(ids))
         found, _ = self._numbers.number_keys(low, high)
         self._id_of_number = np.zeros(len(ids) + 1, np.int64)
-        self._id_of_number[found] = list(ids.values())
+        self._id_of_number[found] = ids
+        self._longest = np.full(1 << _BEGINNING_BITS, _BEGINNING_BYTES - 1)
+        np.maximum.at(self._longest, _beginnings(low), lengths_of(low, high))
 
     def longest_prefixes(
         self, low: Keys, high: Keys, lengths: Positions
     ) -> tuple[npt.NDArray[np.int64], Positions]:
         """Return the id of each word's longest prefix, and its bytes: 0 where none is a piece."""
         ids, taken = np.zeros(len(low), np.int64), np.zeros(len(low), np.int64)
+        # From the length of the longest piece that begins as the word does, down.
+        left = np.minimum(lengths, self._longest.take(_beginnings(low)))
         pending = np.arange(len(low))
-        for length in range(min(self._longest, int(lengths.max(initial=0))), 0, -1):
-            long_enough = pending[lengths[pending] >= length]
-            if not len(long_enough):
-                continue
-            prefix = kept_bytes(low[long_enough], high[long_enough], length)
-            numbers = self._numbers.find(*prefix)
+        while len(pending):
+            numbers = self._numbers.find(*kept_bytes(low, high, left))
             found = numbers > 0
-            ids[long_enough[found]] = self._id_of_number[numbers[found]]
-            taken[long_enough[found]] = length
-            pending = pending[taken[pending] == 0]
+            ids[pending[found]] = self._id_of_number[numbers[found]]
+            taken[pending[found]] = left[found]
+            others = np.flatnonzero(~found & (left > 1))
+            pending, low, high = pending[others], low[others], high[others]
+            left = left[others] - 1
         return ids, taken
+
+
+def _beginnings(low: Keys) -> Positions:
+    """Return a number for the first bytes of each key; few others have the same."""
+    mixed = (low & _BEGINNING) * _MULTIPLY
+    return (mixed >> np.uint64(64 - _BEGINNING_BITS)).view(np.int64)
 
 
 def _without_first(low: Keys, high: Keys, taken: Positions) -> tuple[Keys, Keys]:

@@ -48,8 +48,10 @@ class WordNumbers:
         """Forget all words."""
         self.num_words = 0
         self._number_in_slot = np.zeros(self.capacity * _SLOTS_PER_WORD, np.int32)
-        # Both halves of a key side by side, so that looking at it touches one place in memory.
-        self._key = np.zeros((self.capacity + 1, 2), np.uint64)
+        # Both halves of a key side by side, so that looking at it touches one place in memory; what
+        # is never written takes none. Number 0 has the key of no word.
+        self._key = np.empty((self.capacity + 1, 2), np.uint64)
+        self._key[_NONE] = 0
         self._low, self._high = self._key.T
         self._long_words: dict[bytes, int] = {}
         self._long_bytes = 0
@@ -78,14 +80,16 @@ class WordNumbers:
     def _keys(self, words: Words) -> tuple[Keys, Keys]:
         # A view in which element i is the 8 bytes from i on.
         windows = np.ndarray(len(words.text) - 7, "<u8", words.text, strides=(1,))
-        lengths = words.ends - words.starts
+        # That is too long by the zeros after a word, which are none of its bytes.
+        lengths = words.stops - words.starts
         low = windows[words.starts]
         low &= _KEEP_BYTES.take(lengths, mode="clip")
         high = np.zeros_like(low)
         over_8 = np.flatnonzero(lengths > 8)
-        high[over_8] = windows[words.starts[over_8] + 8]
-        high[over_8] &= _KEEP_BYTES.take(lengths[over_8] - 8, mode="clip")
-        over_16 = over_8[lengths[over_8] > 16]
+        lengths = lengths[over_8] - 8
+        high[over_8] = windows[words.starts[over_8] + 8] & _KEEP_BYTES.take(lengths, mode="clip")
+        over_16 = over_8[lengths > 8]
+        over_16 = over_16[words.text[words.starts[over_16] + 16] != 0]
         for index, word in zip(over_16.tolist(), words.select(over_16).to_list(), strict=True):
             if word not in self._long_words:
                 self._long_words[word] = len(self._long_words)
@@ -164,12 +168,13 @@ def lengths_of(low: Keys, high: Keys) -> Positions:
     return np.count_nonzero(np.stack((low, high), axis=1).view(np.uint8), axis=1)
 
 
-def kept_bytes(low: Keys, high: Keys, length: int) -> tuple[Keys, Keys]:
-    """Keep the first `length` bytes of each key."""
-    return low & _KEEP_BYTES[min(length, 8)], high & _KEEP_BYTES[max(length - 8, 0)]
+def kept_bytes(low: Keys, high: Keys, lengths: Positions) -> tuple[Keys, Keys]:
+    """Keep the first so many bytes of each key, 1 to 16."""
+    in_low, in_high = np.minimum(lengths, 8), np.maximum(lengths - 8, 0)
+    return low & _KEEP_BYTES.take(in_low), high & _KEEP_BYTES.take(in_high)
 
 
-def keys_of(words: Sequence[bytes]) -> tuple[Keys, Keys]:
-    """Return the keys of words of at most 16 bytes: (W,), (W,)."""
-    both = np.frombuffer(b"".join(word.ljust(16, b"\0") for word in words), "<u8").reshape(-1, 2)
+def keys_of(words: Sequence[bytes] | Sequence[str]) -> tuple[Keys, Keys]:
+    """Return the keys of words of at most 16 bytes, ASCII if they are str: (W,), (W,)."""
+    both = np.array(words, "S16").view("<u8").reshape(-1, 2)
     return both[:, 0].copy(), both[:, 1].copy()

@@ -29,9 +29,9 @@ class PieceCutter:
 
     def __init__(self, vocabulary: Vocabulary, normalization: Normalization) -> None:
         self._id_dtype = vocabulary.id_dtype
-        ids = vocabulary.ids
-        self._mark_id = ids.get(_MARK, len(ids))
-        self._text_tokenizer = text_tokenizer({**ids, _MARK: self._mark_id}, normalization)
+        self._mark_id = vocabulary.ids.get(_MARK, len(vocabulary))
+        more_tokens = () if _MARK in vocabulary.ids else (_MARK,)
+        self._text_tokenizer = text_tokenizer(vocabulary, normalization, *more_tokens)
 
     def cut(self, words: Sequence[bytes]) -> tuple[Ids, Counts]:
         """Cut any words but the mark: one may have no piece at all, or turn out to be several."""

@@ -96,23 +96,18 @@ class Vocabulary:
     @cached_property
     def is_continuation(self) -> npt.NDArray[np.bool_]:
         """(V,) bool: whether the token continues a word (`##ing`)."""
-        special = set(self.special_tokens)
-        return np.array(
-            [each.startswith(CONTINUATION) and each not in special for each in self.tokens], bool
-        )
+        continues = np.array([each.startswith(CONTINUATION) for each in self.tokens], bool)
+        continues[[self.ids[each] for each in self.special_tokens]] = False
+        return continues
 
     @cached_property
     def replaceable_ids(self) -> npt.NDArray[np.unsignedinteger]:
         """Ascending ids that may stand for a random word: neither special nor `[unusedN]`."""
-        special = set(self.special_tokens)
-        return np.array(
-            [
-                id
-                for id, token in enumerate(self.tokens)
-                if token not in special and not _UNUSED.fullmatch(token)
-            ],
-            self.id_dtype,
-        )
+        replaceable = np.array([not each.startswith("[unused") for each in self.tokens], bool)
+        for id in np.flatnonzero(~replaceable).tolist():
+            replaceable[id] = not _UNUSED.fullmatch(self.tokens[id])
+        replaceable[[self.ids[each] for each in self.special_tokens]] = False
+        return np.flatnonzero(replaceable).astype(self.id_dtype)
 
     def fingerprint(self, normalization: Normalization) -> str:
         """Digest all that decides which ids a text gets: SHA-256, 64 hexadecimal digits."""

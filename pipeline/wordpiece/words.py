@@ -27,91 +27,118 @@ BATCH_WORDS = 1 << 17
 PADDING = 16
 """Zero bytes after the text of a block, so that two 8-byte reads at any word stay inside."""
 
-# What a byte is to the words around it. A character of several bytes that is a word by itself is
-# ISOLATED at its first byte and REST at the others.
-_SPACE, _WORD, _ISOLATED, _REST = range(4)
+# What a byte is to the words around it, in bits: it begins one unless it stands in one already;
+# whatever follows it begins one; it is one by itself.
+_BEGINS, _ENDS, _ISOLATED = 1, 2, 8
+_SPACE = _ENDS
+_INSIDE = 0
+"""A byte of a character of several, but for its first and perhaps its last."""
+
+# A character of several bytes has the class of its first and, in the higher bits, of its last.
+_FIRST_BYTE, _LAST_BYTE_SHIFT = 15, 4
+_WIDE_LETTER = _BEGINS | _INSIDE << _LAST_BYTE_SHIFT
+_WIDE_SPACE = _SPACE | _ENDS << _LAST_BYTE_SHIFT
+_WIDE_MARK = _ISOLATED | _ENDS << _LAST_BYTE_SHIFT
 _UNKNOWN = 255
 
 _ASCII_SPACE = frozenset(b"\t\n\r ")
 _ASCII_PUNCTUATION = frozenset(b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 # All other ASCII controls stay with their word: normalisation deletes them.
 _BYTE_CLASS = bytes(
-    _SPACE if each in _ASCII_SPACE else _ISOLATED if each in _ASCII_PUNCTUATION else _WORD
+    _SPACE
+    if each in _ASCII_SPACE
+    else _ISOLATED | _ENDS
+    if each in _ASCII_PUNCTUATION
+    else _INSIDE
+    if 0x80 <= each < 0xC0
+    else _BEGINS
     for each in range(256)
 )
+# White space becomes zeros, of which a key of bytes doesn't tell how many come after its word.
+_AS_IT_IS = bytes(0 if each in _ASCII_SPACE else each for each in range(256))
+_LOWERCASE = _AS_IT_IS.lower()
 _UTF8_LEADS = ((2, 0xC0, 0xDF), (3, 0xE0, 0xEF), (4, 0xF0, 0xF7))
 """Bytes of a UTF-8 character, and the range its first byte lies in."""
 
 
 class Words(NamedTuple):
-    """The raw words of a block of text, in order: `text[starts[i]:ends[i]]`."""
+    """The raw words of a block of text, in order: `text[starts[i]:stops[i]]` less its zeros."""
 
-    text: bytes
-    """The block, ASCII letters lower-cased if the normalisation says so, and PADDING zeros."""
+    text: Bytes
+    """The block, ASCII letters lower-cased if the normalisation says so, white space and PADDING
+    more bytes zero."""
     starts: Positions
     """(W,) int64"""
-    ends: Positions
-    """(W,) int64"""
+    stops: Positions
+    """(W,) int64: where the next word starts, so that one search finds both."""
 
     def select(self, which: Positions | slice) -> Words:
         """Keep the words at these indices."""
-        return Words(self.text, self.starts[which], self.ends[which])
+        return Words(self.text, self.starts[which], self.stops[which])
 
     def batches(self, size: int) -> Iterator[Words]:
-        """Yield the words in order, at most `size` at a time."""
-        for start in range(0, len(self.starts), size):
+        """Yield the words in order, at most `size` at a time; of no words one empty batch."""
+        for start in range(0, max(len(self.starts), 1), size):
             yield self.select(slice(start, start + size))
 
     def to_list(self) -> list[bytes]:
         """Copy each word out of the text."""
-        text = self.text
-        return [text[a:b] for a, b in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
+        text = self.text.data
+        return [
+            bytes(text[a:b]).rstrip(b"\0")
+            for a, b in zip(self.starts.tolist(), self.stops.tolist(), strict=True)
+        ]
 
 
 class Segmenter:
     """Cuts text into raw words; remembers what the library does at each non-ASCII character."""
 
     def __init__(self, normalization: Normalization) -> None:
-        self._lowercase = normalization.lowercase
+        # Lower-casing ASCII letters first changes nothing that normalisation does later.
+        self._letters = _LOWERCASE if normalization.lowercase else _AS_IT_IS
         self._normalizer = library_normalizer(normalization)
         self._pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         self._class_of = np.full(0x110000, _UNKNOWN, np.uint8)
 
     def words(self, block: bytes) -> Words:
         """Cut a block of valid UTF-8 without NUL; the block's ends are borders too."""
-        classes = np.frombuffer(bytearray(block.translate(_BYTE_CLASS)), np.uint8)
+        text = np.frombuffer(bytearray(block.translate(self._letters) + bytes(PADDING)), np.uint8)
+        # One more in front, after which the first word begins.
+        classes = np.frombuffer(bytearray(b" " + block).translate(_BYTE_CLASS), np.uint8)
         if not block.isascii():
-            self._mark_characters(np.frombuffer(block, np.uint8), classes)
-        # Lower-casing ASCII letters first changes nothing that normalisation does later, and
-        # `bytes.lower` leaves all other bytes alone.
-        text = (block.lower() if self._lowercase else block) + bytes(PADDING)
-        return Words(text, *_borders(classes))
+            self._mark_characters(text, classes[1:])
+        borders = np.append(_starts(classes), len(block))
+        return Words(text, borders[:-1], borders[1:])
 
     def _mark_characters(self, text: Bytes, classes: Bytes) -> None:
-        """Correct `classes` where a character of several bytes is no part of a word."""
+        """Correct both where a character of several bytes is no part of a word."""
         first_bytes = np.flatnonzero(text >= 0xC0)
-        leads = text[first_bytes]
+        # Element i is the four bytes from i on.
+        characters = np.ndarray(len(text) - 3, "<u4", text, strides=(1,))[first_bytes]
+        leads = characters.astype(np.uint8)  # the lowest byte
         for width, lowest, highest in _UTF8_LEADS:
-            firsts = first_bytes[(leads >= lowest) & (leads <= highest)]
-            if not len(firsts):
+            which = np.flatnonzero((leads >= lowest) & (leads <= highest))
+            if not len(which):
                 continue
-            code_points = text[firsts].astype(np.int32) & (0x7F >> width)
-            for offset in range(1, width):
-                code_points = code_points << 6 | text[firsts + offset] & 0x3F
+            firsts, bits = first_bytes.take(which), characters.take(which)
+            code_points = bits & np.uint32(0x7F >> width)
+            for _ in range(1, width):
+                bits >>= 8
+                code_points <<= 6
+                code_points |= bits & 0x3F
             kinds = self._classes_of(code_points)
-            spaces, isolated = firsts[kinds == _SPACE], firsts[kinds == _ISOLATED]
-            classes[isolated] = _ISOLATED
-            for offset in range(1, width):
-                classes[isolated + offset] = _REST
+            classes[firsts] = kinds & _FIRST_BYTE
+            classes[firsts + (width - 1)] = kinds >> _LAST_BYTE_SHIFT
+            spaces = firsts[kinds == _WIDE_SPACE]
             for offset in range(width):
-                classes[spaces + offset] = _SPACE
+                text[spaces + offset] = 0
 
-    def _classes_of(self, code_points: npt.NDArray[np.int32]) -> Bytes:
-        kinds = self._class_of[code_points]
+    def _classes_of(self, code_points: npt.NDArray[np.uint32]) -> Bytes:
+        kinds = self._class_of.take(code_points)
         if (kinds == _UNKNOWN).any():
             for each in np.unique(code_points[kinds == _UNKNOWN]).tolist():
                 self._class_of[each] = self._ask_library(chr(each))
-            kinds = self._class_of[code_points]
+            kinds = self._class_of.take(code_points)
         return kinds
 
     def _ask_library(self, character: str) -> int:
@@ -122,22 +149,16 @@ class Segmenter:
         normalized = self._normalizer.normalize_str(f"a{character}a")
         words = [word for word, _ in self._pre_tokenizer.pre_tokenize_str(normalized)]
         if words == ["a", "a"]:
-            return _SPACE
+            return _WIDE_SPACE
         if len(words) == 3 and words[0] == words[2] == "a":
-            return _ISOLATED
-        return _WORD
+            return _WIDE_MARK
+        return _WIDE_LETTER
 
 
-def _borders(classes: Bytes) -> tuple[Positions, Positions]:
-    """Find where words start and where they end, exclusively, from each byte's class."""
-    in_word = np.zeros(len(classes) + 2, bool)
-    np.equal(classes, _WORD, out=in_word[1:-1])
-    starts = in_word[1:-1] > in_word[:-2]
-    starts |= classes == _ISOLATED
-    ends = classes >= _ISOLATED
-    ends[:-1] &= classes[1:] != _REST
-    ends |= in_word[1:-1] > in_word[2:]
-    return np.flatnonzero(starts), np.flatnonzero(ends) + 1
+def _starts(classes: Bytes) -> Positions:
+    """Find where words start from each byte's class, the first of which is of no word."""
+    own, before = classes[1:], classes[:-1]
+    return np.flatnonzero(((own & (before >> 1)) | (own & _ISOLATED)) != 0)
 
 
 def split_blocks(text: bytes, block_bytes: int) -> Iterator[bytes]:

@@ -43,7 +43,7 @@ def encode_contexts(encoder: WordPieceEncoder, contexts: Sequence[str]) -> Conte
     """Encode each different text once, with the places of its tokens."""
     numbers = {context: number for number, context in enumerate(dict.fromkeys(contexts))}
     vocabulary = encoder.vocabulary
-    tokenizer = text_tokenizer(vocabulary.ids, encoder.normalization)
+    tokenizer = text_tokenizer(vocabulary, encoder.normalization)
     texts = list(numbers)
     ids: list[Ints] = [np.empty(0, np.int64)]
     places: list[Ints] = [np.empty((0, 2), np.int64)]
