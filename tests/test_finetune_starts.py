@@ -10,13 +10,31 @@ import pytest
 import safetensors.torch
 import torch
 from torch import Tensor
-from transformers import BertConfig, BertForPreTraining, BertModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForPreTraining,
+    BertModel,
+)
 
 from bertctl.pipeline.errors import BadInput
 from bertctl.pipeline.finetune.stage import finetune
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.wordpiece.files import write_tokenizer_files
+from bertctl.pipeline.wordpiece.vocabulary import Normalization, Vocabulary
 
-from .finetune_toys import CONFIG, read_lines, request, write_start, write_task, write_vocabulary
+from .finetune_toys import (
+    CONFIG,
+    LABELS,
+    VOCABULARY,
+    read_lines,
+    request,
+    write_csv,
+    write_start,
+    write_task,
+    write_vocabulary,
+)
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +160,43 @@ def test_head_of_another_task_is_not_gone_on_with(task: Path, start: Path, tmp_p
         again = replace(asked, model=str(place))
         finetune(again, tmp_path / f"{place.name}-out", reporter=Listening())
     assert sum("its head is trained on" in each for each in said) == 1
+
+
+@pytest.mark.parametrize("lowercase", [True, False], ids=["uncased", "cased"])
+def test_cased_and_uncased_models_of_transformers_read_texts_as_it_does(
+    tmp_path: Path, lowercase: bool
+) -> None:
+    capitals = [each.upper() for each in LABELS]
+    letters = [x for each in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for x in (each, f"##{each}")]
+    vocabulary = Vocabulary((*VOCABULARY.tokens, *capitals, *letters))
+    place = tmp_path / "theirs"
+    place.mkdir()
+    write_tokenizer_files(vocabulary, Normalization(lowercase=lowercase), place)
+    # As transformers itself writes it.
+    tokenizer = AutoTokenizer.from_pretrained(place)
+    shutil.rmtree(place)
+    tokenizer.save_pretrained(place)
+    (place / "vocab.txt").write_text("".join(f"{each}\n" for each in vocabulary.tokens))
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=48, initializer_range=0.1,
+    )  # fmt: skip
+    BertForPreTraining(config).save_pretrained(place)
+
+    texts = ["The RED cat", "the red CAT", "A Blue dog", "a green sky"] * 3
+    some = [{"text": text, "label": LABELS[n % 3]} for n, text in enumerate(texts)]
+    write_csv(tmp_path / "train.csv", some)
+    write_csv(tmp_path / "test.csv", some)
+    asked = request(tmp_path, model=place, parts=("train", "test"), epochs=1)
+    finetune(asked, tmp_path / "out", reporter=Silent())
+    told = read_lines(tmp_path / "out" / "predictions-test.jsonl")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out" / "model").eval()
+    reader = AutoTokenizer.from_pretrained(tmp_path / "out" / "model")
+    with torch.no_grad():
+        logits = model(**reader(texts, padding=True, return_tensors="pt")).logits
+    found = [list(each["probabilities"].values()) for each in told]
+    torch.testing.assert_close(torch.tensor(found), logits.softmax(-1), rtol=0, atol=1e-4)
+    assert (found[0] == found[1]) == lowercase
+    ids = tokenizer(texts)["input_ids"]
+    assert reader(texts)["input_ids"] == ids

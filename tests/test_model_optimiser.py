@@ -98,6 +98,7 @@ from tests.model_batches import SMALL
 
 set_up(NumericsSettings(device="cpu", threads=1), longest=8)
 assert torch.get_deterministic_debug_mode() == 1
+assert not torch.utils.deterministic.fill_uninitialized_memory
 model = BertForSequenceClassification(SMALL, num_labels=3).eval()
 for make in (adamw, lamb):
     optimizer = make(model, learning_rate=0.1, weight_decay=0.1)
