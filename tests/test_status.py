@@ -27,6 +27,7 @@ from bertctl.pipeline.vocab.settings import VocabHow, VocabSettings
 from bertctl.pipeline.vocab.stage import vocab
 
 from .corpora import write_corpus
+from .killing import bytes_of
 
 BERTCTL = [sys.executable, "-m", "bertctl", "status"]
 MODEL = ("model/config.json", "model/model.safetensors")
@@ -211,9 +212,46 @@ def test_vocabulary_made_anew_makes_its_shards_stale_and_names_old_and_new(proje
         f"vocab: {before.recipe.earlier['vocab'][:12]} → [0-9a-f]{{12}}, "
         f"{re.escape(str(project / 'vocab'))} made since",
         reason,
-    )
+    ), "the note names another place"
     assert found["encoder"].state == "stale"
     assert found["vocab"].state == "complete"
+
+
+def test_stale_output_says_which_setting_or_input_of_its_source_changed(
+    made: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "project"
+    corpus = write_corpus(place / "corpus", files=3, per_file=7)
+    how = VocabHow(workers=1)
+    vocab(
+        VocabRequest((str(corpus),), VocabSettings(vocab_size=90), how=how),
+        place / "vocab",
+        reporter=Silent(),
+    )
+    instances = InstanceSettings(max_seq_length=32, dupe_factor=2)
+    asked = ShardRequest(
+        (str(corpus),), place / "vocab", instances=instances, how=ShardHow(workers=1)
+    )
+    shard(asked, place / "shards", reporter=Silent())
+    before = bytes_of(place / "shards")
+    assert standings(place)["shards"].stale == ()
+    again = VocabSettings(vocab_size=80)
+    vocab(
+        VocabRequest((str(corpus),), again, how=how),
+        place / "vocab",
+        reporter=Silent(),
+        force=True,
+    )
+    (reason,) = standings(place)["shards"].stale
+    assert reason.endswith("made since with --vocab-size: 90 → 80")
+    # Told by where the source stood: what was moved knows no more than its fingerprint.
+    place.rename(tmp_path / "moved")
+    (reason,) = standings(tmp_path / "moved")["shards"].stale[:1] or ("",)
+    assert "--vocab-size" not in reason
+    # A note that can't be read is none, and no file of the output depends on it.
+    (tmp_path / "moved" / "shards" / "log" / "made-from.json").write_text('{"sources": [5]}')
+    assert standings(tmp_path / "moved")["shards"].state in ("complete", "stale")
+    assert bytes_of(tmp_path / "moved" / "shards") == before
 
 
 def test_only_shards_that_are_younger_are_taken_for_those_that_stood_there(tmp_path: Path) -> None:

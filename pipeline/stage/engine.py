@@ -24,6 +24,7 @@ from .comparing import (
 from .files import FileRecord, write_json
 from .labour import Labour
 from .lock import LOCK, locked
+from .made_from import MADE_FROM, sources_among, write_note
 from .manifest import MANIFEST, RECIPE, Manifest
 from .ownership import (
     recipe_at,
@@ -129,6 +130,7 @@ def complete(
         if not (room.is_taken and makes_room and labour.share is None):
             room.make()
         site = Site(directory, recipe, UnitStore(directory), reporter, labour, room.make)
+        sources = sources_among(reads)
         finished = work(site)
         room.make()
         labour.leave_the_rest()
@@ -141,6 +143,7 @@ def complete(
             contents=finished.contents,
             statistics=finished.statistics,
         )
+        write_note(directory, sources, aside=directory / _ASIDE / Path(MADE_FROM).name)
         manifest.write(directory, aside=directory / _ASIDE / MANIFEST)
         shutil.rmtree(directory / WORK, ignore_errors=True)
     return Completion(directory, manifest, was_up_to_date=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import OutputRefused
 from .files import read_json
 from .lock import LOCK
+from .made_from import MADE_FROM
 from .manifest import MANIFEST, RECIPE, Manifest
 from .recipe import Recipe
 from .units import WORK
@@ -95,7 +96,7 @@ def remove_ours(directory: Path) -> None:
     recipe = recipe_at(directory) or (manifest and manifest.recipe)
     if recipe is None:
         return
-    names = (*(manifest.files if manifest else ()), *recipe.owns, SEEN_INPUTS)
+    names = (*(manifest.files if manifest else ()), *recipe.owns, SEEN_INPUTS, MADE_FROM)
     if outside := [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]:
         raise OutputRefused(
             f"{directory} says that {outside[0]!r} belongs to it, which is elsewhere: "

@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from ...model.config import SIZES
 from ..errors import BertctlError
 from ..stage.files import FileRecord, fingerprint_of, read_json
+from ..stage.made_from import read_note
+from ..stage.recipe import Difference
 from ..training.checkpoint_record import STATE, CheckpointRecord
 from ..training.model_layout import CONFIG, MODEL, WEIGHTS
 from ..training.starting_point import RANDOM
@@ -41,7 +43,10 @@ class Source:
     path: Path | None
     """The directory itself: the output's, or that of one of its checkpoints."""
     replaced_by: Output | None = None
-    """An output of its kind, and of the same corpus or vocabulary, that was made since."""
+    """The output that stands in its place now; where that isn't known, one of its kind, and of the
+    same corpus or vocabulary, that was made since."""
+    changes: tuple[Difference, ...] = ()
+    """What of that one is otherwise, where that was written down."""
     random: str | None = None
     """What `--model` said where the source is no directory: `random:tiny`."""
 
@@ -88,6 +93,9 @@ class Origins:
         stages = _stages_of(role)
         if stages == _MODELS and (name := _random_model(output, fingerprint, beside)):
             return Source(role, fingerprint, None, None, random=name)
+        if noted := self._noted(output, stages, fingerprint):
+            now, changes = noted
+            return Source(role, fingerprint, None, None, now, changes)
         kin = _marks(output).union(*map(_marks, beside))
         # A classifier beside this one may be of the same start, or of any other.
         stages = tuple(stage for stage in stages if stage not in ("finetune", "export"))
@@ -102,6 +110,26 @@ class Origins:
         ]
         replaced_by = max(since, key=lambda each: _nearness(each, output), default=None)
         return Source(role, fingerprint, None, None, replaced_by)
+
+    def _noted(
+        self, output: Output, stages: tuple[str, ...], fingerprint: str
+    ) -> tuple[Output, tuple[Difference, ...]] | None:
+        """Return what stands where the source stood, and what of it is otherwise.
+
+        Of several sources of a kind the one is meant that has the fingerprint.
+        """
+        noted = [each for each in read_note(output.directory) if each.recipe.stage in stages]
+        meant = [each for each in noted if each.fingerprint == fingerprint]
+        for each in meant or (noted if len(noted) == 1 else ()):
+            now = self._places.get(each.place)
+            if now is not None and now.manifest is not None:
+                changes = each.changes_to(now.manifest)
+                return (now, changes) if changes else None
+        return None
+
+    @cached_property
+    def _places(self) -> dict[Path, Output]:
+        return {each.directory.resolve(): each for each in self.outputs}
 
     @cached_property
     def _named(self) -> dict[str, tuple[Output, Path]]:

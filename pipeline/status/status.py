@@ -165,6 +165,8 @@ def _replaced(sources: Sequence[Source]) -> list[Difference]:
     for each in sources:
         if each.replaced_by is not None and (manifest := each.replaced_by.manifest):
             new = f"{manifest.fingerprint[:12]}, {each.replaced_by.directory} made since"
+            if each.changes:
+                new += f" with {'; '.join(map(str, each.changes))}"
             differences.append(Difference(each.role, each.fingerprint[:12], new))
     return differences
 
