@@ -106,9 +106,9 @@ def smaller(words: tuple[str, ...]) -> list[str]:
     if changed[0] == "run":
         for each in ("pretrain.epochs=1", "finetune.seeds=1", "finetune.epochs=1"):
             changed += ["--set", each]
-    if changed[0] == "run" and not {"--dry-run", "--set"} & set(changed):
-        # The page goes all the way once more, with settings of its own.
-        changed += ["--until", "shard"]
+        if not {"--dry-run", "--set"} & set(words):
+            # The page goes all the way once more, with settings of its own.
+            changed += ["--until", "shard"]
     if changed[0] == "pretrain":
         # A page names checkpoints by their step.
         changed = shlex.split(shlex.join(changed).replace("--epochs 1", "--steps 10"))
@@ -117,7 +117,9 @@ def smaller(words: tuple[str, ...]) -> list[str]:
                 place = changed.index("--model")
                 del changed[place : place + 2]
             changed += TINY
-        changed += ["--micro-batch-size", "8", "--threads", "1"]
+        changed += ["--batch-size", "8", "--micro-batch-size", "8"]
+    if changed[0] in ("pretrain", "finetune", "predict"):
+        changed += ["--threads", "1"]
     return changed
 
 
