@@ -13,6 +13,8 @@ from .settings import FinetuneSettings
 from .tasks.task import Items
 
 _MANY_UNKNOWN = 0.1
+_FEW_TOKENS = 50
+"""Of fewer one unknown word is many, and tells nothing"""
 _RATE_FOR_ALL = 5e-5
 """The greatest rate of the paper's grid"""
 
@@ -130,7 +132,7 @@ def tell_of_texts(
             f"{path}: {counts.empty:,} of {counts.rows:,} texts come to no token: "
             "nothing in them but what BERT drops, such as control and zero-width characters."
         )
-    if counts.unknown > _MANY_UNKNOWN * counts.tokens:
+    if counts.unknown > _MANY_UNKNOWN * max(_FEW_TOKENS, counts.tokens):
         share = counts.unknown / counts.tokens
         reporter.warn(
             f"{path}: {share:.0%} of the tokens are not in the vocabulary. Is it "
