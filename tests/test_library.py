@@ -72,7 +72,7 @@ def public_names() -> list[tuple[str, str]]:
     return names
 
 
-@pytest.mark.parametrize(("module", "name"), public_names(), ids=".".join)
+@pytest.mark.parametrize(("module", "name"), public_names())
 def test_public_name_is_there_typed_and_explained(module: str, name: str) -> None:
     thing = getattr(importlib.import_module(f"bertctl.{module}"), name)
     assert inspect.getdoc(thing)
