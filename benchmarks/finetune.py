@@ -2,11 +2,12 @@
 
     python benchmarks/finetune.py [train.csv] [--vocab DIR] [--model mini] [--max-seq-length 128]
 
-Everyone trains the same configuration, from random weights, on the same rows: texts in memory are
-tokenised, batched, learnt in steps of `--batch-size` with dropout 0.1, clipping and fused AdamW.
-`Trainer` pads each batch to its longest text (`DataCollatorWithPadding`), rows in random order or
-grouped by length; bfloat16 is its autocast. Each has a process of its own, and they take turns, one
-at a time; models, tokenizers and libraries are loaded before, and nobody saves or evaluates.
+Everyone trains the same configuration, from random weights, on rows drawn from the same file, in
+steps of `--batch-size` with dropout 0.1, clipping and fused AdamW. We tokenise what we draw each
+time; for `Trainer` that is done before. It pads each batch to its longest text
+(`DataCollatorWithPadding`), rows in random order or grouped by length, which it does within 50
+batches, as many as a round has steps; bfloat16 is its autocast. Each has a process of its own, and
+they take turns, one at a time; models and libraries are loaded before, nobody saves or evaluates.
 Without a file the demo's docstrings and their packages are learnt. Needs the `dev` extra.
 """
 
@@ -55,8 +56,10 @@ CONTENDERS = tuple(
     f"{who} {precision}" for precision in PRECISIONS for who in (OURS, PADDED, GROUPED)
 )
 
-Take = Callable[[int], int]
-"""Trains on the rows of a round, and returns how many those were."""
+Take = Callable[[int, int], int]
+"""Trains in a round, by its number, for so many steps, and returns on how many rows."""
+WARM_UP = 5
+"""Steps before those that count"""
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,13 @@ class Setting:
         examples = kind.read(table, self.columns, self.settings, labelled=True)
         return examples, kind.learn(examples, self.settings)
 
-    def rows(self, number: int, count: int) -> list[int]:
-        """Return the rows of a round: each has others, as long as there are enough."""
-        size = self.steps * self.batch_size
-        generator = torch.Generator().manual_seed(1)
-        order = torch.randperm(count, generator=generator).repeat(1 + (number + 1) * size // count)
-        return order[number * size : (number + 1) * size].tolist()
+    def rows(self, number: int, steps: int, count: int) -> list[int]:
+        """Return the rows of a round: a draw of its own."""
+        generator = torch.Generator().manual_seed(number)
+        order = torch.randperm(count, generator=generator)
+        return order.repeat(1 + steps * self.batch_size // count)[
+            : steps * self.batch_size
+        ].tolist()
 
     def clock(self) -> float:
         return time.process_time() if self.cpu_time else time.perf_counter()
@@ -110,8 +114,8 @@ def our_training(setting: Setting, config: BertConfig, precision: Precision) -> 
     initialise(model, config, seed=1)
     silent = Silent()
 
-    def take(number: int) -> int:
-        some = whole.select(setting.rows(number, len(whole)))
+    def take(number: int, steps: int) -> int:
+        some = whole.select(setting.rows(number, steps, len(whole)))
         course = FinetuningCourse(
             task=task,
             items=task.encode(encoder, some),
@@ -153,33 +157,33 @@ def their_training(
     tokenizer = transformers.AutoTokenizer.from_pretrained(setting.vocab)
     theirs = transformers.BertConfig(**config.to_dict(), num_labels=len(known.labels))
     model = transformers.BertForSequenceClassification(theirs)
-    arguments = transformers.TrainingArguments(
-        output_dir=str(aside),
-        num_train_epochs=1,
-        per_device_train_batch_size=setting.batch_size,
-        learning_rate=2e-5,
-        weight_decay=0.01,
-        warmup_steps=0.1,
-        max_grad_norm=1.0,
-        train_sampling_strategy="group_by_length" if grouped else "random",
-        bf16=precision == "bfloat16",
-        use_cpu=True,
-        save_strategy="no",
-        logging_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
+    encoded = tokenizer(
+        [row.text for row in whole.rows], truncation=True, max_length=setting.max_seq_length
     )
+    features = [
+        {**{name: encoded[name][place] for name in encoded}, "labels": ids[str(row.label)]}
+        for place, row in enumerate(whole.rows)
+    ]
 
-    def take(number: int) -> int:
-        rows = [whole.rows[each] for each in setting.rows(number, len(whole))]
-        encoded = tokenizer(
-            [row.text for row in rows], truncation=True, max_length=setting.max_seq_length
+    def take(number: int, steps: int) -> int:
+        arguments = transformers.TrainingArguments(
+            output_dir=str(aside),
+            max_steps=steps,
+            seed=number,
+            per_device_train_batch_size=setting.batch_size,
+            learning_rate=2e-5,
+            weight_decay=0.01,
+            warmup_steps=0.1,
+            max_grad_norm=1.0,
+            train_sampling_strategy="group_by_length" if grouped else "random",
+            bf16=precision == "bfloat16",
+            use_cpu=True,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
         )
-        features = [
-            {**{name: encoded[name][place] for name in encoded}, "labels": ids[str(row.label)]}
-            for place, row in enumerate(rows)
-        ]
         trainer = transformers.Trainer(
             model=model,
             args=arguments,
@@ -188,7 +192,7 @@ def their_training(
         )
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train()
-        return len(rows)
+        return steps * setting.batch_size
 
     return take
 
@@ -209,7 +213,7 @@ def work(name: str, setting: Setting, aside: Path, pipe: Connection) -> None:
     pipe.send(None)
     while (number := pipe.recv()) is not None:
         begun = setting.clock()
-        count = take(number)
+        count = take(number, setting.steps if number else WARM_UP)
         pipe.send(count / (setting.clock() - begun))
 
 
