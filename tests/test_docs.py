@@ -137,6 +137,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_script_for_a_scheduler_saves_and_queues_itself_again(world: Path, tmp_path: Path) -> None:
     text = (DOCS / "recipes.md").read_text()
     (block,) = (each for each in re.findall(r"(?:^    .*\n)+", text, re.M) if "trap" in each)
