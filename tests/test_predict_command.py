@@ -89,7 +89,7 @@ def asking(model: Path) -> Generator[tuple[subprocess.Popen[bytes], IO[bytes], I
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdin.write(b"river stone\n" * 2 * ROWS_AT_ONCE)
+        process.stdin.write(b"river stone\n" * ROWS_AT_ONCE)
         assert json.loads(process.stdout.readline())["row"] == 1
         yield process, process.stdout, process.stderr
 
