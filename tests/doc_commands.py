@@ -33,7 +33,12 @@ SMALLER = {
     "--row": "3",
 }
 """What a flag is given in place of the page's value, so that a page takes seconds"""
-RENAMED = {"of-00016": "of-00005", "step-00001000": "step-00000010", "random:mini": "random:tiny"}
+RENAMED = {
+    "en_wiki_100m.txt.xz": "corpus",
+    "of-00016": "of-00005",
+    "step-00001000": "step-00000010",
+    "random:mini": "random:tiny",
+}
 """What toys are called that a page calls otherwise"""
 READ_ONLY = {
     "…": "three dots stand for what the page has said before",

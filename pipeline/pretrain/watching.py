@@ -34,9 +34,11 @@ class Watch:
         if state.step != 1 and state.step % self._log_every:
             return
         speed = figures["tokens"] / figures["seconds"]
-        of_peak = figures["flops"] / figures["seconds"] / self._peak
+        of_peak = self._share_of_peak(figures)
         kept = {name: value for name, value in figures.items() if name != "flops"}
-        rates = {"tokens_per_second": speed, "share_of_peak": of_peak}
+        rates = {"tokens_per_second": speed}
+        if of_peak is not None:
+            rates["share_of_peak"] = of_peak
         self._log.write({"step": state.step, **kept, **rates})
         shown = {name: figures[name] for name in _CURVES if self._counts(name)}
         norm = {"gradient_norm": figures["gradient_norm"]}
@@ -56,17 +58,23 @@ class Watch:
     def shown(self, figures: Figures) -> dict[str, float | str]:
         """Return what people watch of a step."""
         nsp = {"NSP": f"{figures['nsp_accuracy']:.0%}"} if self._has_pairs else {}
+        of_peak = self._share_of_peak(figures)
         return {
             "loss": figures["loss"],
             "MLM": f"{figures['mlm_accuracy']:.0%}",
             **nsp,
             "tokens/s": figures["tokens"] / figures["seconds"],
-            "of peak": f"{figures['flops'] / figures['seconds'] / self._peak:.0%}",
+            **({} if of_peak is None else {"of peak": f"{of_peak:.0%}"}),
         }
 
     def close(self) -> None:
         """Bring everything to the disk."""
         self._curves.close()
+
+    def _share_of_peak(self, figures: Figures) -> float | None:
+        """Return it; None where the machine was too busy when its peak was measured."""
+        share = figures["flops"] / figures["seconds"] / self._peak
+        return share if share <= 1 else None
 
     def _counts(self, name: str) -> bool:
         return self._has_pairs or not name.startswith("nsp")
