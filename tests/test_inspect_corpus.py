@@ -156,6 +156,28 @@ def test_corpus_that_is_right_has_no_signs(
     assert look(written(tmp_path / "a.txt", text()), **settings).signs == ()
 
 
+def test_labelled_rows_beside_plain_text_are_told_before_they_are_trained_on(
+    tmp_path: Path,
+) -> None:
+    write_corpus(tmp_path, files=3)
+    assert look(tmp_path).signs == ()
+    rows = "".join(f"{line}\tyes\n" for line in plain(5).split("\n") if line)
+    for name in ("train.tsv", "test.tsv"):
+        written(tmp_path / name, "text\tlabel\n" + rows)
+    (tmp_path / "more.csv.gz").write_bytes(gzip.compress(b"text\nA river.\nA boat.\n"))
+    sign = look(tmp_path).signs[0]
+    assert "3 .txt and 2 .tsv, 1 .csv" in sign.seen
+    assert "Name the text alone" in sign.advice
+    tables = look_at_corpus(
+        [str(tmp_path / "*.tsv")],
+        CorpusSettings(),
+        SentenceSettings(),
+        InspectHow(),
+        reporter=Silent(),
+    )
+    assert not any("together" in each.seen for each in tables.signs)
+
+
 def test_long_document_is_told_to_be_shown_in_part(tmp_path: Path) -> None:
     text = "\n".join(documents(900)) + "\n\n" + plain(5)
     found = look(written(tmp_path / "a.txt", text))

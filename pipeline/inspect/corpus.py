@@ -14,7 +14,7 @@ from ..corpus.settings import CorpusSettings, SentenceSettings, check_corpus_set
 from ..stage.report import Reporter
 from .sampling import Place, sample_corpus
 from .settings import InspectHow
-from .signs import Read, Sign, signs_of
+from .signs import Read, Sign, sign_of_mixture, signs_of
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def look_at_corpus(
     counts = [len(each.sentences) for each in whole]
     inside = sum(place.is_inside for place in places)
     lengths = [len(sentence) for each in documents for sentence in each.sentences]
+    mixture = sign_of_mixture([file.path for file in files])
     return CorpusLook(
         files=len(files),
         file_bytes=file_bytes,
@@ -99,6 +100,7 @@ def look_at_corpus(
         one_sentence_documents=sum(count == 1 for count in counts),
         mean_sentence_characters=fmean(lengths) if lengths else 0,
         signs=(
+            *([mixture] if mixture else []),
             *_bad_input(places, corpus),
             *signs_of(documents, corpus, sentences, places=len(places), inside=inside),
         ),

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from statistics import quantiles
 from unicodedata import east_asian_width
 
+from ..corpus.formats import format_of
 from ..corpus.settings import CorpusSettings, SentenceSettings
+from ..corpus.uris import without_options
 from .languages import expected_scripts, first_language, letters_by_script, sounds_like
 
 _ONE_SENTENCE_SHARE = 0.2
@@ -44,6 +46,23 @@ class Read:
     text: str
     sentences: tuple[str, ...]
     is_part: bool
+
+
+def sign_of_mixture(paths: Sequence[str]) -> Sign | None:
+    """Return a sign where plain text and records are read together, told by their names alone.
+
+    Labelled rows beside a corpus are taken for text of it, and a test set would be trained on.
+    """
+    formats = [format_of(without_options(path)) for path in paths]
+    counts = Counter(each.kind for each in formats if each is not None)
+    text = counts.pop("text", 0)
+    if not text or not counts:
+        return None
+    told = ", ".join(f"{count:,} .{kind}" for kind, count in counts.most_common())
+    return Sign(
+        f"Plain text and records are read together: {text:,} .txt and {told}.",
+        "Are the records labelled rows? They would be trained on. Name the text alone.",
+    )
 
 
 def signs_of(
