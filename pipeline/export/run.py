@@ -30,7 +30,6 @@ _ELSEWHERE = ("_name_or_path", "name_or_path", "torch_dtype", "dtype", "transfor
 
 def run(site: Site, start: StartingPoint, settings: ExportSettings, facts: Facts) -> Finished:
     """Write the model, and a card beside it unless there is one already."""
-    start.verify()
     assert start.directory is not None, "it was opened from a directory"
     files = read_model(start.directory)
     weights = _stored_as(files.weights, settings, start.directory)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from ..stage.engine import Completion, Finished, Site, complete
+from ..stage.engine import Completion, Finished, Site, complete, look
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..stage.settings import check_settings
@@ -49,7 +49,13 @@ def export(
         owns=MODEL_FILES,
     )
     work = partial(_work, start=start, settings=request.settings, facts=facts_of(request.model))
-    return complete(recipe, output, work, reporter=reporter, reads=[request.model], force=force)
+    reads = [request.model]
+    if look(recipe, output, reads=reads, force=force) is None:
+        # Before anything is written: a damaged model leaves no unfinished directory behind.
+        start.verify()
+    return complete(
+        recipe, output, work, reporter=reporter, reads=reads, force=force, notes_places=False
+    )
 
 
 def _work(site: Site, start: StartingPoint, settings: ExportSettings, facts: Facts) -> Finished:

@@ -93,13 +93,15 @@ def complete(
     labour: Labour = _ALONE,
     force: bool = False,
     makes_room: bool = False,
+    notes_places: bool = True,
 ) -> Completion:
     """Bring `directory` to the state that `recipe` describes, doing only what is missing.
 
     `read_contents` digests input files again: it is asked only where a finished output's listing
     no longer matches, to tell a moved or touched corpus from a changed one. `reads` are the files
     and directories that the work reads beside the recipe's inputs. `makes_room` says that the work
-    calls `Site.make_room` itself; else it is called before the work begins.
+    calls `Site.make_room` itself; else it is called before the work begins. `notes_places` keeps a
+    note of where `reads` stand: not in what is made to be published.
 
     Raises:
         ShareDone: `labour` is a share of the work, and others haven't done theirs yet.
@@ -130,7 +132,7 @@ def complete(
         if not (room.is_taken and makes_room and labour.share is None):
             room.make()
         site = Site(directory, recipe, UnitStore(directory), reporter, labour, room.make)
-        sources = sources_among(reads)
+        sources = sources_among(reads) if notes_places else []
         finished = work(site)
         room.make()
         labour.leave_the_rest()
