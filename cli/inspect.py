@@ -123,24 +123,27 @@ def _show_corpus(
     console: Console,
 ) -> None:
     from ..pipeline.inspect.corpus import look_at_corpus
-    from .showing import corpus_rows, document_lines
+    from .showing import NUMBER_COLUMNS, corpus_rows, document_lines
 
     look = look_at_corpus(inputs, corpus, sentences, how, reporter=console)
     if console.as_json:
         _print_json({"subject": "corpus", "inputs": list(inputs), **look.as_json()})
         return
     for document in look.shown:
-        _print(console, *document_lines(document))
+        _print(console, *document_lines(document), indent=NUMBER_COLUMNS)
     console.table(" ".join(inputs), corpus_rows(look))
     for sign in look.signs:
         console.warn(f"{sign.seen}\n  {sign.advice}")
 
 
-def _print(console: Console, *lines: Text) -> None:
+def _print(console: Console, *lines: Text, indent: int = 0) -> None:
     """Print lines and a blank one; in a pipe each stays one line, however long."""
+    from .folding import folded
+
     terminal = console.terminal()
     for line in lines:
-        terminal.print(line, soft_wrap=not terminal.is_terminal)
+        shown = folded(line, terminal.width, indent=indent) if terminal.is_terminal else line
+        terminal.print(shown, soft_wrap=True)
     terminal.print()
 
 

@@ -15,6 +15,8 @@ from ..pipeline.wordpiece.vocabulary import CONTINUATION
 _STYLES = {"masked": "bold magenta", "random": "bold red", "kept": "green"}
 _SHOWN_SENTENCES, _SHOWN_CHARACTERS = 6, 300
 _SHOWN_LABELS = 8
+NUMBER_COLUMNS = 4
+"""What a sentence's number takes, and the space after it."""
 LEGEND = Text.assemble(
     ("[MASK→word]", _STYLES["masked"]),
     " masked   ",
@@ -66,7 +68,7 @@ def document_lines(document: ShownDocument) -> Iterator[Text]:
     yield Text(f"{document.file}{part}: {count:,} {_plural('sentence', count)}", style="bold")
     for number, sentence in enumerate(document.sentences[:_SHOWN_SENTENCES], start=1):
         cut = sentence[:_SHOWN_CHARACTERS] + ("…" if len(sentence) > _SHOWN_CHARACTERS else "")
-        yield Text.assemble((f"{number:>3} ", "dim"), cut)
+        yield Text.assemble((f"{number:>{NUMBER_COLUMNS - 1}} ", "dim"), cut)
     if count > _SHOWN_SENTENCES:
         yield Text(f"    … and {count - _SHOWN_SENTENCES:,} more", style="dim")
 
