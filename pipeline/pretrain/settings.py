@@ -44,7 +44,11 @@ class PretrainSettings:
 
     steps: int | None = setting(None, "Optimizer steps to take.", minimum=1, maximum=10**12)
     epochs: float | None = setting(
-        None, "Passes over the corpus, in place of --steps.", minimum=1e-6, maximum=1e6
+        None,
+        "Passes over the corpus, in place of --steps: one reads one copy of it, the next epoch the "
+        "next of `shard --dupe-factor`.",
+        minimum=1e-6,
+        maximum=1e6,
     )
     shares: str | None = setting(
         None, "Of several SHARDS, each one's share of the steps, such as 0.9,0.1."
