@@ -17,7 +17,11 @@ from bertctl.pipeline.errors import BadInput, OutputRefused, Stopped
 from bertctl.pipeline.finetune.request import FinetuneRequest
 from bertctl.pipeline.finetune.settings import FinetuneHow
 from bertctl.pipeline.finetune.stage import finetune
+from bertctl.pipeline.stage.files import write_json
+from bertctl.pipeline.stage.manifest import Manifest
+from bertctl.pipeline.stage.recipe import Recipe
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.training.starting_point import open_stored
 
 from .finetune_toys import (
     LABELS,
@@ -433,6 +437,17 @@ def test_random_weights_differ_by_seed_and_have_the_vocabularys_size(
     assert first != second
 
 
+def _begun(run: Path, stage: str, *, done: bool = False) -> Path:
+    if run.exists():
+        shutil.rmtree(run)
+    recipe = Recipe(stage, 1, {})
+    (run / "checkpoints" / "step-00000020").mkdir(parents=True)
+    write_json(run / "recipe.json", recipe.as_json())
+    if done:
+        Manifest(recipe, "0", {}).write(run, aside=run / ".aside")
+    return run
+
+
 def _bad(asked: FinetuneRequest, tmp_path: Path, name: str) -> FinetuneRequest:
     """Spoil one thing of a request."""
     settings = asked.settings
@@ -453,9 +468,20 @@ def _bad(asked: FinetuneRequest, tmp_path: Path, name: str) -> FinetuneRequest:
         "column missing": replace(asked, settings=replace(settings, label_column="class")),
         "one class": replace(asked, train=write_csv(tmp_path / "one.csv", rows(9, 0)[:1] * 5)),
         "setting out of range": replace(asked, settings=replace(settings, epochs=0)),
+        "hundreds of digits": replace(asked, settings=replace(settings, epochs=10**399)),
+        "thousands of digits": replace(asked, settings=replace(settings, weight_decay=-(10**4999))),
         "too long for the model": replace(asked, settings=replace(settings, max_seq_length=41)),
         "no such model": replace(asked, model=str(tmp_path / "nowhere")),
         "unfinished run": replace(asked, model=str(unfinished)),
+        "fine-tuning under way": replace(
+            asked, model=str(_begun(tmp_path / "of finetune", "finetune"))
+        ),
+        "pretraining under way": replace(
+            asked, model=str(_begun(tmp_path / "of pretrain", "pretrain"))
+        ),
+        "no model at all": replace(
+            asked, model=str(_begun(tmp_path / "of vocab", "vocab", done=True))
+        ),
         "no weights": replace(asked, model=str(no_weights)),
         "vocabulary too large": replace(asked, model=str(small)),
         "random without vocabulary": replace(asked, model="random:tiny"),
@@ -469,9 +495,14 @@ BAD = {
     "column missing": r"train\.csv has no column 'class'; it has 'text', 'label'",
     "one class": r"one\.csv holds only the label",
     "setting out of range": r"--epochs is 0; expected at least 1",
+    "hundreds of digits": r"--epochs is a number of 400 digits; expected one of a reasonable size",
+    "thousands of digits": r"--weight-decay is a number of 5,000 digits",
     "too long for the model": r"--max-seq-length is 41; the model .* at most 40",
     "no such model": r"--model .*nowhere: there is no such directory",
     "unfinished run": r"unfinished isn't finished",
+    "fine-tuning under way": r"of finetune isn't finished: `bertctl finetune` began it",
+    "pretraining under way": r"of pretrain isn't finished: `bertctl pretrain` began it",
+    "no model at all": r"of vocab was made by `bertctl vocab`: it holds no model",
     "no weights": r"has no model\.safetensors",
     "vocabulary too large": r"tokens, the model .* knows 300",
     "random without vocabulary": r"random:tiny has no vocabulary",
@@ -489,6 +520,14 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(
         )
     assert refused.value.exit_code == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_run_under_way_is_gone_on_with_or_asked_at_its_newest_checkpoint(tmp_path: Path) -> None:
+    for stage, has_checkpoints in (("finetune", False), ("pretrain", True)):
+        with pytest.raises(BadInput) as refused:
+            open_stored(_begun(tmp_path / "run", stage), None, flag="--model")
+        assert f"Run that `bertctl {stage}` again: it goes on." in refused.value.hint
+        assert ("run/checkpoints/step-00000020" in refused.value.hint) == has_checkpoints
 
 
 def _flip_a_byte(model: Path) -> None:

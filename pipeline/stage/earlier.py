@@ -68,7 +68,7 @@ def open_earlier(directory: Path, stage: str, *, format_version: int | None = No
             f"{directory} "
             + ("isn't finished: it has no manifest yet." if unfinished else "has no manifest.json.")
             + f" Expected a directory made by `bertctl {stage}`.",
-            hint="Run the command that makes it to its end." if unfinished else "",
+            hint="Run that command again: it goes on." if unfinished else "",
         )
     if manifest.recipe.stage != stage:
         raise BadInput(

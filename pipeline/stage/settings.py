@@ -20,6 +20,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from ..errors import BadInput
 
 _KEY = "bertctl"
+_NUMBER_BITS = 63
+"""Whatever is counted is counted in an int64, and a greater number would be no float either."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,13 @@ class Setting:
         if not isinstance(value, accepted) or isinstance(value, bool):
             kind = "a whole number" if self.type is int else "a number"
             raise self._refusal(value, " or ".join([kind, *self.words]))
+        if isinstance(value, int) and value.bit_length() > _NUMBER_BITS:
+            digits = int(math.log10(abs(value))) + 1
+            raise BadInput(
+                f"{self.flag} is a number of {digits:,} digits; expected one of a "
+                f"reasonable size, within ±2^{_NUMBER_BITS}.",
+                hint=self.help,
+            )
         if not math.isfinite(value):
             raise self._refusal(value, "a finite number")
         if self.minimum is not None and not value >= self.minimum:

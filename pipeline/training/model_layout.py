@@ -18,11 +18,11 @@ TOKENIZER_FILES = (
 
 MODEL_FILES = (CONFIG, WEIGHTS, *TOKENIZER_FILES)
 
-_CHECKPOINT = "checkpoints/step-[0-9]*"
+CHECKPOINT = "checkpoints/step-[0-9]*"
 CHECKPOINT_FILES = (
-    f"{_CHECKPOINT}/checkpoint.json",
-    f"{_CHECKPOINT}/optimizer.safetensors",
-    *(f"{_CHECKPOINT}/{MODEL}/{name}" for name in MODEL_FILES),
+    f"{CHECKPOINT}/checkpoint.json",
+    f"{CHECKPOINT}/optimizer.safetensors",
+    *(f"{CHECKPOINT}/{MODEL}/{name}" for name in MODEL_FILES),
 )
 """What every checkpoint of a run holds, as patterns."""
 

@@ -12,11 +12,13 @@ from ..errors import BadInput
 from ..stage.earlier import open_earlier
 from ..stage.files import FileRecord, fingerprint_of, read_json
 from ..stage.manifest import MANIFEST, RECIPE, Manifest
+from ..stage.ownership import recipe_at
 from ..vocab.opening import open_vocabulary
 from ..wordpiece.files import load_vocabulary
 from ..wordpiece.vocabulary import Normalization, Vocabulary
 from .checkpoint_record import STATE, CheckpointRecord
 from .model_layout import (
+    CHECKPOINT,
     CONFIG,
     MODEL,
     MODEL_FILES,
@@ -183,8 +185,16 @@ def _recorded(path: Path) -> dict[str, FileRecord]:
     within = f"{MODEL}/"
     if (path / RECIPE).exists():
         manifest = Manifest.read(path)
-        stage = "pretrain" if manifest is None else manifest.recipe.stage
-        earlier = open_earlier(path, stage if stage in _MAKERS else "pretrain")
+        if manifest is None:
+            raise _unfinished(path)
+        stage = manifest.recipe.stage
+        if stage not in _MAKERS:
+            raise BadInput(
+                f"{path} was made by `bertctl {stage}`: it holds no model.",
+                hint="Name a finished run of `bertctl pretrain` or `bertctl finetune`, one of a "
+                "pretraining's checkpoints, an export, or a BERT directory.",
+            )
+        earlier = open_earlier(path, stage)
         files, where = earlier.manifest.files, MANIFEST
         within = "" if stage == "export" else within
     elif (path / STATE).exists():
@@ -199,6 +209,23 @@ def _recorded(path: Path) -> dict[str, FileRecord]:
             hint="Copy the directory again, or name another checkpoint or the model itself.",
         )
     return recorded
+
+
+def _unfinished(path: Path) -> BadInput:
+    recipe = recipe_at(path)
+    stage = "" if recipe is None else recipe.stage
+    if stage not in _MAKERS:
+        return BadInput(
+            f"{path} isn't finished: it has no manifest yet. Expected a directory made by `bertctl "
+            "pretrain` or `bertctl finetune`."
+        )
+    hint = f"Run that `bertctl {stage}` again: it goes on."
+    if stage == "pretrain":
+        newest = max(path.glob(CHECKPOINT), default=path / "checkpoints" / "step-…")
+        hint += f" A run under way has checkpoints, which can be named: {newest}"
+    return BadInput(
+        f"{path} isn't finished: `bertctl {stage}` began it, and it has no manifest yet.", hint=hint
+    )
 
 
 def _refuse_damaged(directory: Path, files: Mapping[str, FileRecord]) -> None:
