@@ -248,6 +248,21 @@ def test_run_whose_checkpoints_are_all_damaged_says_so_and_that_it_begins_again(
     assert bytes_of(output) == bytes_of(whole)
 
 
+def test_run_that_ended_before_its_first_checkpoint_says_that_it_begins_at_step_0(
+    shards: Path, whole: Path, tmp_path: Path
+) -> None:
+    def fails() -> bool:
+        raise KeyError
+
+    output, first, second = tmp_path / "run", Recording(), Recording()
+    with pytest.raises(KeyError):
+        run(shards, output, reporter=first, should_stop=fails)
+    assert not any("No checkpoint yet" in each for each in first.said)
+    run(shards, output, reporter=second)
+    assert f"No checkpoint yet: it begins at step 0 of {STEPS}." in second.said
+    assert bytes_of(output) == bytes_of(whole)
+
+
 def test_other_numerics_go_on_at_the_same_instance_with_a_notice(
     shards: Path, tmp_path: Path
 ) -> None:

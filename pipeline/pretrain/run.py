@@ -19,7 +19,7 @@ from ..training.checkpoint import Snapshot, remove_old_checkpoints, write_checkp
 from ..training.loop import Hooks, TrainingState, train
 from ..training.machine import Machine, set_up
 from ..training.model_files import publish_model, write_model
-from ..training.model_layout import MODEL, TOKENIZER_FILES
+from ..training.model_layout import CHECKPOINT, MODEL, TOKENIZER_FILES
 from ..training.peak import measured_peak
 from ..training.saving import Saver, saving
 from ..training.sharing import share_state
@@ -57,7 +57,7 @@ def run(site: Site, plan: Plan, meeting: Meeting | None) -> Finished:
         site.reporter.notice(changes)
     state.progress["machine"] = machine.as_json()
     training = lay_out(plan, machine, team, remembered=checked)
-    _tell(site.reporter, training, state)
+    _tell(site, training, state)
     watch = Watch(
         site.directory,
         done=state.step,
@@ -120,8 +120,8 @@ def _peak(machine: Machine, team: Team) -> float:
     return float(team.add_up(torch.tensor(measured_peak(machine.device, machine.precision))))
 
 
-def _tell(reporter: Reporter, training: Training, state: TrainingState) -> None:
-    plan = training.plan
+def _tell(site: Site, training: Training, state: TrainingState) -> None:
+    plan, reporter = training.plan, site.reporter
     kinds = {lesson.facts.next_sentence for lesson in plan.lessons}
     if plan.objective == "mlm" and plan.request.training.objective == "auto" and len(kinds) > 1:
         reporter.notice(
@@ -131,6 +131,8 @@ def _tell(reporter: Reporter, training: Training, state: TrainingState) -> None:
     if state.step:
         reporter.notice(f"Going on after step {state.step:,} of {plan.total_steps:,}.")
     else:
+        if site.is_begun and not any(site.directory.glob(CHECKPOINT)):
+            reporter.notice(f"No checkpoint yet: it begins at step 0 of {plan.total_steps:,}.")
         _tell_if_slow(reporter, training)
     for path, held_out in zip(plan.request.shards, training.held_out, strict=True):
         if held_out is None:

@@ -51,6 +51,8 @@ class Site:
     units: UnitStore
     reporter: Reporter
     labour: Labour = _ALONE
+    is_begun: bool = False
+    """Whether an earlier run of the same recipe began here"""
     make_room: Callable[[], None] = lambda: None
     """To be called before anything is put where it will stay: until then an older output that is
     to be replaced stands, so that a bad input costs nobody what they had."""
@@ -117,11 +119,12 @@ def complete(
             directory.mkdir(parents=True, exist_ok=True)
             holding.enter_context(locked(directory, share=labour.share))
         room = _Room(directory, recipe, is_taken=force and _stands_in_the_way(directory, recipe))
+        is_begun = False
         if not room.is_taken:
             if manifest := _up_to_date(directory, recipe, read_contents, reporter):
                 # Its last writer ended while this process waited for the lock.
                 return Completion(directory, manifest, was_up_to_date=True)
-            _continue_or_refuse(directory, recipe, reporter)
+            is_begun = _continue_or_refuse(directory, recipe, reporter)
             # There is one only where a finished output grows: until it has, it isn't complete.
             (directory / MANIFEST).unlink(missing_ok=True)
         reporter.detail(recipe.in_words())
@@ -131,7 +134,7 @@ def complete(
         _begin(directory, alone=labour.share is None)
         if not (room.is_taken and makes_room and labour.share is None):
             room.make()
-        site = Site(directory, recipe, UnitStore(directory), reporter, labour, room.make)
+        site = Site(directory, recipe, UnitStore(directory), reporter, labour, is_begun, room.make)
         sources = sources_among(reads) if notes_places else []
         finished = work(site)
         room.make()
@@ -238,10 +241,11 @@ def _up_to_date(
     return manifest
 
 
-def _continue_or_refuse(directory: Path, recipe: Recipe, reporter: Reporter) -> None:
+def _continue_or_refuse(directory: Path, recipe: Recipe, reporter: Reporter) -> bool:
+    """Tell what is gone on with; return whether anything is."""
     begun = recipe_at(directory)
     if begun is None:
-        return
+        return False
     refuse_differences(str(directory), hindrances(begun, recipe))
     for difference in (*begun.mends(recipe), *begun.grows_into(recipe)):
         reporter.notice(f"Going on with {difference}; what it doesn't touch is kept.")
@@ -254,6 +258,7 @@ def _continue_or_refuse(directory: Path, recipe: Recipe, reporter: Reporter) -> 
         )
     else:
         reporter.notice(f"Continuing {directory} where it stopped.")
+    return True
 
 
 def _sweep(directory: Path) -> None:
