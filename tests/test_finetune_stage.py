@@ -437,6 +437,29 @@ def test_random_weights_differ_by_seed_and_have_the_vocabularys_size(
     assert first != second
 
 
+@pytest.mark.parametrize("parts", [("train", "validation", "test"), ("train", "test")])
+def test_model_that_says_the_commonest_label_is_warned_of_and_one_that_learns_is_not(
+    task: Path, start: Path, tmp_path: Path, parts: tuple[str, ...]
+) -> None:
+    still, learns = Recording(), Recording()
+    # Its rate is next to none: a new head says by chance what it says.
+    slow = request(task, model=start, parts=parts, epochs=1, learning_rate=1e-12)
+    done = finetune(slow, tmp_path / "still", reporter=still)
+    name, figures = parts[1], done.manifest.statistics
+    accuracy, always = figures["mean"][name]["accuracy"], figures["baseline"]["accuracy"][name]
+    warned = [each for each in still.notices if "learnt too little" in each]
+    assert accuracy <= always
+    assert len(warned) == 1
+    for word in (f"the {name} rows", f"{accuracy:.1%}", f"{always:.1%}", "--learning-rate"):
+        assert word in warned[0]
+    finetune(
+        request(task, model=start, parts=parts, **{**LEARNED, "seeds": 1}),
+        tmp_path / "learns",
+        reporter=learns,
+    )
+    assert not any("learnt too little" in each for each in learns.notices)
+
+
 def _begun(run: Path, stage: str, *, done: bool = False) -> Path:
     if run.exists():
         shutil.rmtree(run)

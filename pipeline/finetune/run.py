@@ -24,7 +24,7 @@ from .plan import Plan
 from .request import FinetuneRequest, Material
 from .results import LEVEL, SCORED, baseline, details, intervals, summary, write_lines
 from .tasks.task import Judgement
-from .telling import tell_of_files, tell_of_reading
+from .telling import tell_of_files, tell_of_reading, tell_of_results
 
 
 def run(site: Site, request: FinetuneRequest, material: Material, beginning: Beginning) -> Finished:
@@ -46,8 +46,10 @@ def run(site: Site, request: FinetuneRequest, material: Material, beginning: Beg
     outcome = take_runs(site, plan)
     judged = _judged(site, plan, outcome)
     metrics = _metrics(material, plan, outcome, judged)
+    files = _publish(site, plan, outcome, judged, metrics)
+    tell_of_results(site.reporter, metrics)
     return Finished(
-        files=_publish(site, plan, outcome, judged, metrics),
+        files=files,
         statistics={
             **{name: each for name, each in metrics.items() if name != "details"},
             "machine": machine.as_json(),

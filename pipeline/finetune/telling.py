@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..stage.report import Reporter
 from .examples.classes import SINGLE, alike_labels
 from .parts import Part, Parts
 from .request import FinetuneRequest, Material
+from .results import SCORED
 from .settings import FinetuneSettings
 from .tasks.task import Items
 
@@ -65,6 +68,20 @@ def tell_of_files(reporter: Reporter, request: FinetuneRequest, material: Materi
         )
     if material.keeps_head:
         reporter.notice("The model knows these labels already: its head is trained on.")
+
+
+def tell_of_results(reporter: Reporter, metrics: Mapping[str, Any]) -> None:
+    """Warn of a classifier that is right no more often than one that reads nothing."""
+    always = metrics["baseline"].get("accuracy", {})
+    for name in (name for name in SCORED if name in always and metrics["mean"].get(name)):
+        accuracy = metrics["mean"][name]["accuracy"]
+        if accuracy <= always[name]:
+            reporter.warn(
+                f"The model learnt too little: of the {name} rows it gets {accuracy:.1%} right, "
+                f"and always saying the commonest label {always[name]:.1%}. Give a higher "
+                "--learning-rate (1e-4 to 1e-3 for tiny and mini) or more --epochs."
+            )
+        return
 
 
 def tell_of_reading(reporter: Reporter, settings: FinetuneSettings, parts: Parts) -> None:
