@@ -17,6 +17,8 @@ Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 def main() -> NoReturn:
     """Run the command line."""
     on_signals(_leave)
+    # `bertctl run` holds them back until there is somebody to answer.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     from .main import main as run
 
     try:

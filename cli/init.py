@@ -67,6 +67,11 @@ def command(
     are suggested; change what you like.
     """
     console = Console.of(values)
+    if not output.name or output.is_dir():
+        raise BadInput(
+            f"--output {output} is a directory; expected a file's name.",
+            hint=f"For example {output / 'bertctl.toml'}.",
+        )
     if output.exists() and not force:
         raise BadInput(
             f"{output} is there already.",
@@ -100,4 +105,6 @@ def command(
         click.echo(json.dumps({"output": str(output)}))
     elif not values["quiet"]:
         name = "" if output == Path("bertctl.toml") else f"{shlex.quote(str(output))} "
+        if not inputs:
+            click.echo("No INPUT was given: put your text into corpus/, or change [corpus] there.")
         click.echo(f"{output} is written. Look it over, then: bertctl run {name}--dry-run")

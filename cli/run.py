@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,8 +76,14 @@ def command(
     on. `bertctl init` writes such a file.
     """
     console = Console.of(values)
-    if file.parent.is_dir():
-        os.chdir(file.parent)
+    if not file.is_file():
+        raise BadInput(
+            f"{file}: there is no such file; expected a project's.",
+            hint=f"Name the file in it: {file / 'bertctl.toml'}"
+            if file.is_dir()
+            else "`bertctl init` writes one.",
+        )
+    os.chdir(file.parent)
     jobs = read_project(Path(file.name), overrides)
     forced = named(jobs, force, flag="--force")
     chosen = chosen_jobs(
@@ -84,12 +91,23 @@ def command(
         only=named(jobs, only, flag="--only"),
         until=named(jobs, until, flag="--until"),
     )
+    if idle := forced - {each.name for each in chosen}:
+        raise BadInput(
+            f"--force {min(idle)}: that isn't among what is to be done.",
+            hint="Leave out --only and --until, or name it there, too.",
+        )
     standings = standings_of(chosen, forced=forced)
     estimates = estimates_of(standings)
     if dry_run:
         show_plan(console, standings, estimates)
     _refuse(file, standings)
-    check_disk(Path(), estimates.values())
+    check_disk(
+        [
+            (each.job.output, estimates[each.job.name])
+            for each in standings
+            if each.job.name in estimates
+        ]
+    )
     if dry_run:
         return 0
     return _run(console, standings, forced, values)
@@ -115,6 +133,8 @@ def _refuse(file: Path, standings: Sequence[Standing]) -> None:
 def _hint(standing: Standing) -> str:
     """Return what to do, in a project's words."""
     assert standing.refusal is not None
+    if "current directory" in standing.refusal.hint:
+        return "Check the spelling; a path is taken from where the project's file stands."
     if "--output" in standing.refusal.hint and "--force" in standing.refusal.hint:
         return (
             f"Give it another output, or another name, to keep both; or --force "
@@ -139,7 +159,8 @@ def _run(
     )
 
     def announce(job: Job) -> None:
-        words = shlex.join(["bertctl", *arguments_of(job), *options])
+        force = ["--force"] if job.name in forced else []
+        words = shlex.join(["bertctl", *arguments_of(job), *options, *force])
         console.notice(click.style(f"\n[{job.name}] ", bold=True) + click.style(words, dim=True))
 
     outcomes: list[Outcome] = []
@@ -183,7 +204,8 @@ def _ending(outcome: Outcome) -> str:
     if outcome.because_of:
         return f"left out: no {outcome.because_of}"
     if outcome.ending == "failed":
-        return f"failed ({outcome.exit_code})"
+        killed = outcome.exit_code == 128 + signal.SIGKILL
+        return "killed; for memory?" if killed else f"failed ({outcome.exit_code})"
     return outcome.ending
 
 

@@ -146,7 +146,8 @@ def test_every_key_makes_words_that_the_command_line_takes(tmp_path: Path) -> No
             sources = "\n".join(
                 f"{each.key} = './x'" for each in section.sources if each.is_place_too
             )
-            text = f"[corpus]\ninput='c'\n[{name}]\n{key} = {value}\n{files}\n{sources}\n"
+            steps = "steps = 3" if name == "pretrain" and key not in ("steps", "epochs") else ""
+            text = f"[corpus]\ninput='c'\n[{name}]\n{key} = {value}\n{files}\n{sources}\n{steps}\n"
             (job,) = read(text, tmp_path).values()
             given = [word for word in arguments_of(job) if word.startswith("--")]
             assert f"--{key}" in given
@@ -191,6 +192,7 @@ train = "t"
         "line 12: masked-lm-prob is True; expected a number.",
         "line 13: next-sentence is 'randm'; expected one of random, order, none.",
         "line 14: [pretrain] doesn't say of which shards it is made: 64, 128.",
+        "line 14: [pretrain] says neither steps nor epochs; expected one of them.",
         "line 16: train is 3; expected a text in quotes.",
         "line 22: finetune.b is made from finetune.c is made from finetune.b: "
         "that has no beginning.",
@@ -215,6 +217,15 @@ train = "t"
             "line 4: [vocab] has variants, and one output for all",
         ),
         (
+            "[corpus]\ninput='c'\n[vocab.a]\noutput='o'\n[vocab.b]\noutput='x/../o/in'",
+            "line 5: [vocab.b] and [vocab.a] have outputs one inside the other.",
+        ),
+        ("[project]\noutput='s3://b/x'", "output is s3://b/x; expected a place on this machine."),
+        ('[project]\noutput="a\\u0000b"', "expected a name without NUL."),
+        ("[[shard]]", "line 1: [[shard]] makes a list; expected [shard], in single brackets."),
+        ("[finetune]\nmodel='random:tny'\ntrain='t'", "random:tny is no size of a model; did you"),
+        ("[pretrain]\nsteps=1\nepochs=1\nshards='./s'", "[pretrain] says both steps and epochs"),
+        (
             "[corpus]\ninput='c'\n[vocab.a]\noutput='o'\n[vocab.b]\noutput='./o'",
             "line 5: [vocab.b] has the output of [vocab.a], o.",
         ),
@@ -226,12 +237,12 @@ def test_a_mistake_is_told_where_it_stands(text: str, told: str, tmp_path: Path)
 
 def test_a_whole_number_is_what_a_command_line_makes_of_it(tmp_path: Path) -> None:
     """A recipe tells 0 from 0.0: the same value has to be the same however it was given."""
-    text = "[pretrain]\nshards='./s'\nsteps=1\nhidden-dropout-prob = 0\nepochs = 2\n"
+    text = "[pretrain]\nshards='./s'\nhidden-dropout-prob = 0\nepochs = 2\nseed = 3\n"
     settings = read(text, tmp_path)["pretrain"].settings
     assert {name: type(value) for name, value in settings.items()} == {
-        "steps": int,
         "hidden_dropout_prob": float,
         "epochs": float,
+        "seed": int,
     }
 
 
@@ -244,9 +255,28 @@ def test_a_name_that_two_stages_have_is_asked_for(tmp_path: Path) -> None:
     assert told == "line 9: model x may be pretrain.x or finetune.x; expected one of them."
 
 
+def test_places_are_those_that_a_shell_would_find(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = """
+[project]
+output = "~/out"
+[corpus]
+input = ["-c.txt", "~/c.txt", "~t.txt"]
+[vocab]
+compare = "~/old"
+"""
+    (job,) = read(text, tmp_path).values()
+    assert arguments_of(job)[1:4] == ("./-c.txt", "/home/me/c.txt", "~t.txt")
+    assert arguments_of(job)[-2:] == ("--output", "/home/me/out/vocab")
+    assert job.settings["compare"] == "/home/me/old"
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
+        (b"a = " + b"1" * 5000, "isn't TOML"),
         (b"[vocab\n", "isn't TOML"),
         (b"a = \xff", "isn't UTF-8, at byte 4"),
         (b"", "asks for nothing"),
@@ -290,6 +320,7 @@ def test_a_value_on_the_command_line_takes_the_place_of_the_files(tmp_path: Path
         ("shard.128.dupe-factor=x", "dupe-factor is 'x'; expected a whole number."),
         ("dupe-factor=2", "expected SECTION.KEY=VALUE"),
         ("shard.128.dupe-factor", "expected SECTION.KEY=VALUE"),
+        ("shard.128.dupe-factor=" + "[" * 3000, "dupe-factor is '[[["),
     ],
 )
 def test_a_mistake_on_the_command_line_is_told_as_one(
@@ -395,3 +426,6 @@ def test_init_replaces_nothing_unless_told_to(tmp_path: Path) -> None:
     assert file.read_text() == "mine"
     assert CliRunner().invoke(bertctl, ["init", "-o", str(file), "--force"]).exit_code == 0
     assert read_project(file)
+    run = CliRunner().invoke(bertctl, ["init", "-o", str(tmp_path), "--force"])
+    assert isinstance(run.exception, BadInput)
+    assert "is a directory" in run.exception.message

@@ -224,11 +224,76 @@ def test_what_cannot_fit_the_disk_is_not_begun(tmp_path: Path) -> None:
         Estimate(Need(0, 0), disk_bytes=Need(size, size), other_seconds=Need(0, 0))
         for size in (1e3, 1e18)
     )
-    check_disk(tmp_path, [small])
-    with pytest.raises(
-        WorkFailed, match="GB free; what is to be done needs at least 1,000,000,000"
-    ):
-        check_disk(tmp_path, [small, vast])
+    check_disk([(tmp_path / "a/b", small), (tmp_path / "c", small)])
+    with pytest.raises(WorkFailed, match=r"MB free; .* needs at least 1,000,000,000,000 MB"):
+        check_disk([(tmp_path / "a/b", small), (tmp_path / "c", vast)])
+
+
+def refusal(project: Path, *arguments: str) -> str:
+    """Return why a run is refused before anything is begun."""
+    before = listing(project / "work")
+    done = run(project, *arguments)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert listing(project / "work") == before
+    return done.stderr
+
+
+def test_a_directory_that_is_not_there_is_not_this_one(project: Path) -> None:
+    assert "nosuch/bertctl.toml: there is no such file" in refusal(project, "nosuch/bertctl.toml")
+    assert "Name the file in it: bertctl.toml" in refusal(project, ".")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("pretrain.shares=[0.5,0.6]", "--shares is '0.5,0.6'; expected 1 numbers"),
+        ("pretrain.num-attention-heads=3", "This isn't a model that can be built"),
+        ("pretrain.max-position-embeddings=16", "has instances of up to 24 tokens"),
+        ("pretrain.objective=mlm+sop", "--objective mlm+sop can't be learnt from it"),
+        ("pretrain.batch-size=1", "--batch-size is 1, for 2 processes"),
+        ("pretrain.time=soon", "--time is 'soon'"),
+        ("finetune.max-seq-length=600", "its model reads at most 512 tokens"),
+    ],
+)
+def test_what_training_will_refuse_is_told_before_its_shards_are_made(
+    override: str, told: str, project: Path
+) -> None:
+    training = TRAINING.replace("threads = 1\nshards", "nproc-per-node = 2\nshards")
+    (project / "bertctl.toml").write_text(PROJECT + training)
+    assert told in refusal(project, "--set", override)
+
+
+def test_what_was_made_from_something_is_not_left_behind_by_replacing_it(project: Path) -> None:
+    endings(project)
+    told = refusal(project, "--set", "vocab.vocab-size=80", "--force", "vocab")
+    for each in ("shard.24", "shard.40"):
+        assert f"[{each}] work/{each.replace('.', '/')} was made from vocab" in told
+        assert f"--force {each} as well; or --only vocab" in told
+    assert endings(project, "--force", "vocab", "--only", "vocab")[0] == 0
+    # It came out the same, so what was made from it stands.
+    assert set(endings(project)[1].values()) == {"up to date"}
+    chain = ("--set", "vocab.vocab-size=80", "--force", "vocab", "--force", "shard")
+    assert endings(project, *chain) == (0, dict.fromkeys(("vocab", "shard.24", "shard.40"), "made"))
+
+
+def test_a_job_that_waits_is_asked_for_its_own_settings_already(project: Path) -> None:
+    endings(project)
+    (project / "work/vocab/manifest.json").unlink()
+    told = refusal(project, "--set", "shard.40.seed=5")
+    assert "[shard.40] work/shard/40 was made by another recipe:" in told
+    assert "--seed: 12345 → 5" in told
+    assert "[shard.24]" not in told
+
+
+def test_what_a_lone_job_is_made_from_has_to_be_there_as_asked_for(project: Path) -> None:
+    told = refusal(project, "--only", "shard.24")
+    assert "It is made from vocab, which isn't there." in told
+    assert "--until shard.24" in told
+    endings(project)
+    other = ("--set", "vocab.vocab-size=80", "--only", "shard.24")
+    assert "--vocab-size: 90 → 80" in refusal(project, *other)
+    idle = ("--only", "shard.24", "--force", "vocab")
+    assert "isn't among what is to be done" in refusal(project, *idle)
 
 
 def test_estimates_grow_with_what_there_is_to_do(
@@ -259,12 +324,11 @@ def test_a_whole_project_is_made_and_then_up_to_date(project: Path) -> None:
     assert (code, set(made.values())) == (0, {"made"})
     assert set(endings(project)[1].values()) == {"up to date"}
     # Another encoder: what was fitted to the old one is named, and nothing of it is lost.
-    code, made = endings(project, "--set", "pretrain.steps=7", "--force", "pretrain")
-    assert code == 2
-    assert made["pretrain"] == "made"
-    assert made["finetune.ours"] == "failed"
-    assert made["finetune.random"] == "up to date"
-    assert (project / "work/finetune/ours/manifest.json").exists()
+    other = ("--set", "pretrain.steps=7", "--force", "pretrain")
+    assert "--force finetune.ours as well" in refusal(project, *other)
+    code, made = endings(project, *other, "--force", "finetune.ours")
+    assert code == 0
+    assert [name for name, each in made.items() if each == "made"] == ["pretrain", "finetune.ours"]
 
 
 def _wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 60) -> None:
@@ -301,6 +365,47 @@ def test_a_signal_is_passed_on_and_ends_all(number: signal.Signals, project: Pat
     assert "left out" in out
     assert not (project / "work/finetune").exists()
     assert _trainings_of(project) == []
+
+
+@pytest.mark.slow
+def test_a_signal_that_comes_as_a_job_is_announced_is_not_lost(project: Path) -> None:
+    for delay in (0.0, 0.005, 0.02, 0.05, 0.1):
+        process = subprocess.Popen(
+            [*BERTCTL, "run", "--plain", "--only", "vocab"],
+            cwd=project,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        while "[vocab]" not in process.stderr.readline():
+            assert process.poll() is None
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Traceback" not in err
+        assert "stopped" in out
+        assert not (project / "work/vocab/manifest.json").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_paused_pauses_what_it_runs(project: Path) -> None:
+    process = _begin_training(project)
+    process.send_signal(signal.SIGTSTP)
+    log = project / "work/pretrain/log/metrics.jsonl"
+    time.sleep(1)
+    before = log.read_bytes()
+    time.sleep(1)
+    assert log.read_bytes() == before
+    process.send_signal(signal.SIGCONT)
+    deadline = time.monotonic() + 30
+    while log.read_bytes() == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
 
 
 @pytest.mark.slow

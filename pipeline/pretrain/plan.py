@@ -68,6 +68,42 @@ def plan_of(request: PretrainRequest) -> Plan:
     Raises:
         BadInput: a setting can't be used, or something isn't finished, damaged or doesn't fit.
     """
+    _check_settings(request)
+    opened = [
+        open_earlier(path, "shard", format_version=SHARD_FORMAT_VERSION) for path in request.shards
+    ]
+    facts = [ShardFacts.of(each) for each in opened]
+    _refuse_other_vocabularies(opened)
+    start = None if request.init is None else open_stored(request.init, None, flag="--init")
+    objective, config = _settle(request, facts, start)
+    if start is not None:
+        _refuse_other_start(start, opened[0], objective)
+    total_steps = _total_steps(request, facts)
+    shares = shares_of(request.training.shares, len(opened))
+    return Plan(
+        request=request,
+        lessons=_lessons(shares, opened, facts, total_steps),
+        shares=shares,
+        config=config,
+        objective=objective,
+        total_steps=total_steps,
+        warmup_steps=_warmup_steps(request, total_steps),
+        start=start,
+    )
+
+
+def check_before_shards(request: PretrainRequest, facts: Sequence[ShardFacts]) -> None:
+    """Raise `BadInput` for what `plan_of` will refuse, as far as `facts` of shards that are to be
+    made tell; a model to go on from is taken to fit.
+    """
+    _check_settings(request)
+    shares_of(request.training.shares, len(facts))
+    if request.init is None:
+        _settle(request, facts, None)
+
+
+def _check_settings(request: PretrainRequest) -> None:
+    """Check what needs neither shards nor a model."""
     check_settings(
         request.architecture,
         request.training,
@@ -81,13 +117,14 @@ def plan_of(request: PretrainRequest) -> Plan:
             "How long to train isn't said, or said twice: expected either --steps or --epochs.",
             hint="BERT was trained for about 40 epochs: --epochs 40.",
         )
-    opened = [
-        open_earlier(path, "shard", format_version=SHARD_FORMAT_VERSION) for path in request.shards
-    ]
-    facts = [ShardFacts.of(each) for each in opened]
-    _refuse_other_vocabularies(opened)
+    _refuse_too_small_batch(request)
+
+
+def _settle(
+    request: PretrainRequest, facts: Sequence[ShardFacts], start: StartingPoint | None
+) -> tuple[Objective, BertConfig]:
+    """Return what is learnt and by which model, where they fit the shards."""
     objective = _objective(request, facts)
-    start = None if request.init is None else open_stored(request.init, None, flag="--init")
     config = config_of(
         request,
         vocab_size=facts[0].vocab_size,
@@ -95,8 +132,6 @@ def plan_of(request: PretrainRequest) -> Plan:
         objective=objective,
         start=start,
     )
-    if start is not None:
-        _refuse_other_start(start, opened[0], objective)
     for path, each in zip(request.shards, facts, strict=True):
         if each.max_seq_length > config.max_position_embeddings:
             raise BadInput(
@@ -106,19 +141,7 @@ def plan_of(request: PretrainRequest) -> Plan:
                 if start is None
                 else f"Make shards of --max-seq-length {config.max_position_embeddings}.",
             )
-    total_steps = _total_steps(request, facts)
-    _refuse_too_small_batch(request)
-    shares = shares_of(request.training.shares, len(opened))
-    return Plan(
-        request=request,
-        lessons=_lessons(shares, opened, facts, total_steps),
-        shares=shares,
-        config=config,
-        objective=objective,
-        total_steps=total_steps,
-        warmup_steps=_warmup_steps(request, total_steps),
-        start=start,
-    )
+    return objective, config
 
 
 def config_of(

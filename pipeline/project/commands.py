@@ -14,11 +14,11 @@ _ARGUMENTS = {"pretrain": "shards"}
 
 def arguments_of(job: Job) -> tuple[str, ...]:
     """Return the words after `bertctl`: the stage, what it reads, its settings, its output."""
-    words = [job.stage, *job.inputs]
+    words = [job.stage, *map(_no_flag, job.inputs)]
     for key in job.sources:
         places = job.places(key)
         if key == _ARGUMENTS.get(job.stage):
-            words += places
+            words += map(_no_flag, places)
         else:
             for place in places:
                 words += ("--" + key, place)
@@ -29,6 +29,11 @@ def arguments_of(job: Job) -> tuple[str, ...]:
     for name, value in job.settings.items():
         words += _words(known[name], value)
     return (*words, "--output", str(job.output))
+
+
+def _no_flag(path: str) -> str:
+    """Return a path that a command line doesn't take for a flag."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _words(setting: Setting, value: object) -> Iterator[str]:

@@ -11,21 +11,19 @@ import shutil
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from ...model.config import SIZES, BertConfig
+from ...model.config import BertConfig
 from ...model.flops import training_step_flops
 from ..corpus.listing import list_inputs
 from ..errors import BertctlError, WorkFailed
 from ..finetune.stage import check_files
-from ..pretrain.plan import config_of, plan_of
+from ..pretrain.plan import plan_of
 from ..shard.room import Need, text_of
 from ..shard.room import estimate as estimate_shards
 from ..shard.settings import InstanceSettings
 from ..stage.labour import available_workers
-from ..training.starting_point import RANDOM, open_stored
-from ..vocab.settings import VocabSettings
 from .jobs import Job
 from .requests import (
     finetune_request,
@@ -33,7 +31,8 @@ from .requests import (
     shard_request,
     vocab_request,
 )
-from .standing import Standing, is_complete
+from .shapes import is_complete, shape_of, vocab_size
+from .standing import Standing
 
 _NOTHING = Need(0, 0)
 _VOCAB_BYTES_A_SECOND = Need(10e6, 25e6)
@@ -87,16 +86,28 @@ def estimates_of(standings: Sequence[Standing]) -> dict[str, Estimate]:
     return found
 
 
-def check_disk(directory: Path, estimates: Iterable[Estimate]) -> None:
-    """Raise `WorkFailed` where even the least of what is to come doesn't fit the disk."""
-    need = sum(each.disk_bytes.least for each in estimates)
-    free = shutil.disk_usage(directory).free
-    if need > free:
-        raise WorkFailed(
-            f"The disk of {directory.resolve()} has {free / 1e9:,.1f} GB free; what is to be done "
-            f"needs at least {need / 1e9:,.1f} GB.",
-            hint="Free some space, set another output, or do a part of it with --only.",
+def check_disk(needs: Iterable[tuple[Path, Estimate]]) -> None:
+    """Raise `WorkFailed` where even the least of what is to come doesn't fit a disk.
+
+    `needs`: where each output goes, and what it takes.
+    """
+    least: dict[int, float] = {}
+    places: dict[int, Path] = {}
+    for output, estimate in needs:
+        place = next(
+            each for each in (output.absolute(), *output.absolute().parents) if each.exists()
         )
+        device = place.stat().st_dev
+        least[device] = least.get(device, 0) + estimate.disk_bytes.least
+        places[device] = place
+    for device, need in least.items():
+        free = shutil.disk_usage(places[device]).free
+        if need > free:
+            raise WorkFailed(
+                f"The disk of {places[device]} has {free / 1e6:,.0f} MB free; what is to be done "
+                f"there needs at least {need / 1e6:,.0f} MB.",
+                hint="Free some space, set another output, or do a part of it with --only.",
+            )
 
 
 def _vocab(standing: Standing) -> Estimate:
@@ -117,7 +128,7 @@ def _shard(standing: Standing) -> Estimate:
     workers, copies = _workers(request.how.workers), request.instances.dupe_factor
     once = _over(_text(job), _SHARD_BYTES_A_SECOND, workers)
     work = 1 + _MORE_FOR_A_COPY * (copies - 1)
-    id_bytes = 2 if _vocab_size(job) <= 1 << 16 else 4
+    id_bytes = 2 if vocab_size(job) <= 1 << 16 else 4
     tokens, shards = estimate_shards(list_inputs(job.inputs), copies=copies, id_bytes=id_bytes)
     return Estimate(
         memory_bytes=_times(_WORKER_BYTES, workers),
@@ -129,7 +140,7 @@ def _shard(standing: Standing) -> Estimate:
 def _pretrain(standing: Standing) -> Estimate:
     job = standing.job
     request = pretrain_request(job)
-    config, batch = _config(job), request.training.batch_size
+    config, batch = shape_of(job), request.training.batch_size
     steps, length = _course(job)
     tokens = int(batch * length * _FILLED)
     flops = training_step_flops(
@@ -159,7 +170,7 @@ def _finetune(standing: Standing) -> Estimate:
     job = standing.job
     request = finetune_request(job)
     rows = standing.rows or check_files(request)
-    config, settings = _config(job), request.settings
+    config, settings = shape_of(job), request.settings
     runs = settings.seeds * ((settings.folds or 0) + 1)
     epochs = settings.epochs
     if settings.grid:
@@ -207,36 +218,6 @@ def _course(job: Job) -> tuple[Need, int]:
     in_a_step = request.training.batch_size * length * _FILLED
     tokens = _text(shards[0]).times(_TOKENS_IN_A_BYTE) if shards else _NOTHING
     return _times(tokens, (epochs or 1) / in_a_step), length
-
-
-def _config(job: Job) -> BertConfig:
-    """Return the shape of what a job trains, whether or not it is there yet."""
-    if job.stage == "pretrain":
-        init = next(iter(job.sources.get("init", ())), None)
-        if isinstance(init, Job) and not is_complete(init):
-            return _config(init)
-        if init is None:
-            return config_of(pretrain_request(job), vocab_size=_vocab_size(job))
-        place = init if isinstance(init, str) else str(init.output)
-        return open_stored(Path(place), None, flag="--init").config
-    (model,) = job.sources["model"]
-    if isinstance(model, Job) and not is_complete(model):
-        return _config(model)
-    place = model if isinstance(model, str) else str(model.output)
-    if place.startswith(RANDOM):
-        size = SIZES.get(place.removeprefix(RANDOM), BertConfig())
-        return replace(size, vocab_size=_vocab_size(job))
-    return open_stored(Path(place), None, flag="--model").config
-
-
-def _vocab_size(job: Job) -> int:
-    """Return the size of the vocabulary that something is made with, as far as the file says."""
-    for each in job.made_from:
-        if each.stage == "vocab":
-            return vocab_request(each).vocab.vocab_size
-        if each.stage == "shard":
-            return _vocab_size(each)
-    return VocabSettings().vocab_size
 
 
 def _parameters(config: BertConfig) -> int:

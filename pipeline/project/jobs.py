@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...model.config import SIZES
 from ..errors import BadInput
 from ..stage.settings import settings_of
 from ..training.starting_point import RANDOM
 from .mistakes import Mistakes, nearest
 from .sections import CORPUS, OUTPUT, STAGES, TAKEN_FROM_CORPUS, Source
-from .tables import Given, ProjectFile, Table, read_project_file
+from .tables import ProjectFile, Table, read_project_file, texts_of
 from .values import value_of
 
 
@@ -112,6 +113,9 @@ class _Jobs:
             files=self._files(table),
             sources=sources,
         )
+        if stage == "pretrain" and _says_both_or_neither(table):
+            says = "both steps and epochs" if "steps" in table.given else "neither steps nor epochs"
+            self._mistakes.add(table.where, f"[{table.name}] says {says}; expected one of them.")
         self._made[table.name] = job
         return job
 
@@ -144,13 +148,13 @@ class _Jobs:
         if given is None:
             self._mistakes.add(corpus.where, f"[{corpus.name}] has no input: its files.")
             return ()
-        return self._texts("input", given)
+        return texts_of("input", given, self._mistakes)
 
     def _files(self, table: Table) -> dict[str, Path]:
         found: dict[str, Path] = {}
         for key, is_needed in table.section.files.items():
             if (given := table.given.get(key)) is not None:
-                if texts := self._texts(key, given, is_one=True):
+                if texts := texts_of(key, given, self._mistakes, is_one=True, is_local=True):
                     found[key] = Path(texts[0])
             elif is_needed:
                 self._mistakes.add(table.where, f"[{table.name}] has no {key} file.")
@@ -161,18 +165,7 @@ class _Jobs:
         given = table.given.get(OUTPUT)
         if given is None:
             return self._output / table.section.name / table.variant
-        texts = self._texts(OUTPUT, given, is_one=True)
-        return Path(*texts)
-
-    def _texts(self, key: str, given: Given, *, is_one: bool = False) -> tuple[str, ...]:
-        """Return a value that is a text or, unless there is to be one, a list of some."""
-        is_list = isinstance(given.value, list) and not is_one
-        values: list[Any] = given.value if is_list else [given.value]
-        if not values or not all(isinstance(each, str) and each for each in values):
-            expected = "a text in quotes" + ("" if is_one else ", or a list of some")
-            self._mistakes.add(given.where, f"{key} is {given.value!r}; expected {expected}.")
-            return ()
-        return tuple(_at_home(each) for each in values)
+        return Path(*texts_of(OUTPUT, given, self._mistakes, is_one=True, is_local=True))
 
     def _corpus(self, table: Table, source: Source) -> Table | None:
         found = self._named(table, source)
@@ -188,7 +181,7 @@ class _Jobs:
         if given is None:
             wanted = source.is_needed or self._needs_vocabulary(table, source)
             return self._unnamed(table, source) if wanted else ()
-        texts = self._texts(source.key, given, is_one=not source.is_list)
+        texts = texts_of(source.key, given, self._mistakes, is_one=not source.is_list)
         found = (self._look_up(table, source, text, given.where) for text in texts)
         return tuple(each for each in found if each is not None)
 
@@ -207,6 +200,9 @@ class _Jobs:
         if named:
             return self._unless_circular(named[0], table, where)
         if source.key == "model" and text.startswith(RANDOM):
+            if (size := text.removeprefix(RANDOM)) not in SIZES:
+                told = f"{text} is no size of a model{nearest(size, SIZES)}"
+                self._mistakes.add(where, told)
             return text
         if source.is_place_too and _is_path(text):
             return text
@@ -247,23 +243,23 @@ class _Jobs:
         ]
 
     def _refuse_shared_outputs(self) -> None:
-        seen: dict[Path, Job] = {}
-        for job in self._made.values():
-            first = seen.setdefault(_normal(job.output), job)
-            if first is not job:
-                self._mistakes.add(
-                    job.where, f"[{job.name}] has the output of [{first.name}], {job.output}."
-                )
-
-
-def _normal(path: Path) -> Path:
-    return Path(*(part for part in path.parts if part != "."))
+        places = {job.name: job.output.resolve() for job in self._made.values()}
+        for number, (job, place) in enumerate(
+            zip(self._made.values(), places.values(), strict=True)
+        ):
+            for other in list(places)[:number]:
+                if place == places[other]:
+                    told = f"[{job.name}] has the output of [{other}], {job.output}."
+                elif place in places[other].parents or places[other] in place.parents:
+                    told = f"[{job.name}] and [{other}] have outputs one inside the other."
+                else:
+                    continue
+                self._mistakes.add(job.where, told)
 
 
 def _is_path(text: str) -> bool:
     return "/" in text or "\\" in text or text.startswith(".")
 
 
-def _at_home(text: str) -> str:
-    """Return a path with what a shell makes of `~`."""
-    return str(Path(text).expanduser()) if text.startswith("~") else text
+def _says_both_or_neither(table: Table) -> bool:
+    return ("steps" in table.given) == ("epochs" in table.given)

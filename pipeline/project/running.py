@@ -6,26 +6,24 @@ exactly what the command does that is shown.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
 from ..stage.orphans import PARENT
+from ..stage.stopping import STOPPING
 from .commands import arguments_of
 from .jobs import Job
-from .standing import Standing, is_complete
+from .shapes import is_complete
+from .standing import Standing
 
 Ending = Literal["up to date", "made", "failed", "stopped", "left out"]
-
-_PASSED_ON = tuple(
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
-    if hasattr(signal, name)
-)
 
 
 @dataclass(frozen=True)
@@ -55,15 +53,23 @@ class Runner:
     def run(self, job: Job, *, force: bool) -> tuple[int, str]:
         """Do one job; return its exit code, as a shell gives it, and what was caught."""
         options = (*self._options, *(["--force"] if force else []))
-        # A group of its own: a terminal's Ctrl-C then reaches it by way of us, and once.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bertctl", *arguments_of(job), *options],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if self._catch else None,
-            env=self._environment,
-            text=True,
-            process_group=0,
-        )
+        # A signal waits until there is who can answer it: here, for a process to pass it on to;
+        # there, for the handlers of `cli.entry`, which lets it through.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        try:
+            if self._is_asked():
+                return 128 + (self.signal or 0), ""
+            # A group of its own: a terminal's Ctrl-C then reaches it by way of us, and once.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bertctl", *arguments_of(job), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if self._catch else None,
+                env=self._environment,
+                text=True,
+                process_group=0,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         try:
             printed, _ = self._process.communicate()
             code = self._process.returncode
@@ -77,13 +83,27 @@ class Runner:
         if self._process is not None:
             self._process.send_signal(number)
 
+    def pause(self, number: int, frame: FrameType | None) -> None:
+        """Stop along with the command at work, and let it go on when we do: a handler of Ctrl-Z."""
+        self._signal_group(signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._signal_group(signal.SIGCONT)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def _is_asked(self) -> bool:
+        return self.signal is not None
+
     def listen(self) -> Callable[[], None]:
         """Pass on every signal that asks for an end; return what ends that."""
-        before = {each: signal.getsignal(each) for each in _PASSED_ON}
+        before = {each: signal.getsignal(each) for each in (*STOPPING, signal.SIGTSTP)}
         for each, handler in before.items():
             # nohup has SIGHUP ignored, and wants it to stay so.
             if handler is not signal.SIG_IGN:
-                signal.signal(each, self.pass_on)
+                signal.signal(each, self.pause if each is signal.SIGTSTP else self.pass_on)
 
         def restore() -> None:
             for each, handler in before.items():
@@ -120,8 +140,8 @@ def run_jobs(
         announce(job)
         code, printed = runner.run(job, force=job.name in forced)
         ending: Ending = "failed" if code else "made"
-        if runner.signal is not None or (not code and not is_complete(job)):
-            # Its time is up, or somebody asked: what it has is kept.
+        if not (code == 0 and is_complete(job)) and (runner.signal is not None or code == 0):
+            # Somebody asked, or its time is up: what it has is kept.
             ending = "stopped"
         if ending != "made":
             missing[job.name] = job.name

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..corpus.uris import is_uri
 from ..errors import BadInput
 from .mistakes import Mistakes, nearest
 from .sections import OUTPUT, PROJECT, SECTIONS, Section
@@ -68,7 +69,7 @@ def read_project_file(path: Path, overrides: Sequence[str], mistakes: Mistakes) 
         raise BadInput(f"{path} can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} isn't UTF-8, at byte {error.start:,}.") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(
             f"{path} isn't TOML: {error}.",
             hint="Texts stand in quotes, lists in brackets: input = ['corpus/'].",
@@ -80,7 +81,9 @@ def read_project_file(path: Path, overrides: Sequence[str], mistakes: Mistakes) 
     }
     for name, value in tree.items():
         where = f"line {lines[(name,)]}"
-        if not isinstance(value, dict):
+        if isinstance(value, list) and name in SECTIONS:
+            mistakes.add(where, f"[[{name}]] makes a list; expected [{name}], in single brackets.")
+        elif not isinstance(value, dict):
             mistakes.add(where, f"{name} stands in no section; expected it below a [section].")
         elif name not in (PROJECT, *SECTIONS):
             mistakes.add(
@@ -131,8 +134,10 @@ def _override(tree: dict[str, Any], text: str, mistakes: Mistakes) -> None:
                 return
         table = inner
     try:
-        value = tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
+        read = tomllib.loads(f"value = {written}")
+        # A text of several lines would be several keys.
+        value = read["value"] if len(read) == 1 else written
+    except (ValueError, RecursionError):
         value = written  # a shell takes the quotes off a text
     hyphened = key.replace("_", "-")
     for written_so in [each for each in table if each.replace("_", "-") == hyphened]:
@@ -194,7 +199,32 @@ def _output(project: Mapping[str, Any], mistakes: Mistakes) -> Path:
     given = project.get(OUTPUT)
     if not isinstance(given, Given):
         return Path()
-    if not isinstance(given.value, str) or not given.value:
-        mistakes.add(given.where, f"output is {given.value!r}; expected a directory's name.")
-        return Path()
-    return Path(given.value)
+    return Path(*texts_of(OUTPUT, given, mistakes, is_one=True, is_local=True))
+
+
+def texts_of(
+    key: str, given: Given, mistakes: Mistakes, *, is_one: bool = False, is_local: bool = False
+) -> tuple[str, ...]:
+    """Return a value that is a text or, unless there is to be one, a list of some.
+
+    `is_local`: it names a place on this machine. Nothing is returned where it isn't that.
+    """
+    is_list = isinstance(given.value, list) and not is_one
+    values: list[Any] = given.value if is_list else [given.value]
+    if not values or not all(isinstance(each, str) and each for each in values):
+        expected = "a text in quotes" + ("" if is_one else ", or a list of some")
+        mistakes.add(given.where, f"{key} is {given.value!r}; expected {expected}.")
+        return ()
+    for each in values:
+        if "\0" in each:
+            mistakes.add(given.where, f"{key} is {each!r}; expected a name without NUL.")
+            return ()
+        if is_local and is_uri(each):
+            mistakes.add(given.where, f"{key} is {each}; expected a place on this machine.")
+            return ()
+    return tuple(at_home(each) for each in values)
+
+
+def at_home(text: str) -> str:
+    """Return a path with what a shell makes of `~`."""
+    return str(Path(text).expanduser()) if text == "~" or text.startswith("~/") else text

@@ -29,15 +29,17 @@ class _Size:
     epochs: int
     batch_size: int
     learning_rate: str
+    finetune_epochs: int
+    finetune_learning_rate: str
     drops: bool
     """Whether dropout is kept: models that are small beside their text learn more without."""
 
 
 _SIZES = (
-    _Size(20, 8_000, "tiny", 40, 32, "1e-3", drops=False),
-    _Size(300, 16_000, "mini", 10, 32, "1e-3", drops=False),
-    _Size(3_000, 30_522, "small", 10, 128, "5e-4", drops=True),
-    _Size(float("inf"), 30_522, "base", 40, 256, "1e-4", drops=True),
+    _Size(20, 8_000, "tiny", 10, 32, "1e-3", 10, "1e-3", drops=False),
+    _Size(300, 16_000, "mini", 5, 32, "1e-3", 5, "3e-4", drops=False),
+    _Size(3_000, 30_522, "small", 10, 128, "5e-4", 4, "1e-4", drops=True),
+    _Size(float("inf"), 30_522, "base", 40, 256, "1e-4", 3, "2e-5", drops=True),
 )
 
 
@@ -140,7 +142,8 @@ def _pretrain(size: _Size) -> list[str]:
         "[pretrain]",
         f"model = {_text(size.model)}{' ' * max(1, 17 - len(size.model))}"
         "# tiny, mini, small, medium, base, large",
-        f"epochs = {size.epochs}",
+        f"epochs = {size.epochs}{' ' * (16 - len(str(size.epochs)))}"
+        "# copies of the corpus to read; more is better, and 1 enough for a try",
         f"batch-size = {size.batch_size}",
         f"learning-rate = {size.learning_rate}",
         "warmup-proportion = 0.05",
@@ -172,9 +175,12 @@ def _finetune(sketch: Sketch, size: _Size) -> list[str]:
         "[finetune]",
         f"task = {_text(sketch.task)}",
         *(f"{name} = {path}" for name, path in names.items()),
-        '# text-column = "text"     # guessed from the names, and said, if not given',
+        '# text-column = "text"   # guessed from the names, and said, if not given',
         '# label-column = "label"',
-        "seeds = 3",
+        f"epochs = {size.finetune_epochs}{' ' * (16 - len(str(size.finetune_epochs)))}"
+        "# small models want many, and a high rate",
+        f"learning-rate = {size.finetune_learning_rate}",
+        "seeds = 3                # runs, each with a seed of its own: one alone may be luck",
     ]
     random = _text(RANDOM + size.model)
     variants = ["", "[finetune.pretrained]", "", "[finetune.random]", f"model = {random}", ""]
@@ -188,7 +194,8 @@ def _from(directory: Path, path: str) -> str:
     """Return a path as one in a file of `directory` has to be written."""
     if is_uri(path) or Path(path).is_absolute():
         return path
-    return os.path.relpath(path, directory) + ("/" if path.endswith("/") else "")
+    # Where a link leads: the file is read from there.
+    return os.path.relpath(path, directory.resolve()) + ("/" if path.endswith("/") else "")
 
 
 def _texts(values: Sequence[str]) -> str:
@@ -197,4 +204,4 @@ def _texts(values: Sequence[str]) -> str:
 
 def _text(value: str) -> str:
     """Return a TOML text: JSON's escapes are among TOML's."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")

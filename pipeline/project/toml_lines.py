@@ -8,6 +8,9 @@ from typing import Any
 
 Keys = tuple[str, ...]
 
+_ENDS = ("]", "}", '"""', "'''")
+"""One of them is in the last line of a statement of several: a list of thousands is asked once."""
+
 
 def lines_of_keys(text: str) -> dict[Keys, int]:
     """Return the line, from 1, at which each key and table of a valid TOML file begins.
@@ -21,7 +24,10 @@ def lines_of_keys(text: str) -> dict[Keys, int]:
     for number, line in enumerate(text.split("\n"), 1):
         if not statement:
             begun = number
+        is_whole = statement == "" or any(mark in line for mark in _ENDS)
         statement += line + "\n"
+        if not is_whole:
+            continue
         try:
             content = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:

@@ -6,6 +6,11 @@ from typing import Any
 
 from ..errors import BadInput
 from ..stage.settings import Setting
+from .tables import at_home
+
+_PLACES = ("scratch", "compare")
+"""Settings that name a place"""
+_SHARES = "shares"
 
 
 def value_of(setting: Setting, value: Any) -> Any:
@@ -22,10 +27,13 @@ def value_of(setting: Setting, value: Any) -> Any:
         if not isinstance(value, bool):
             raise _refusal(setting, value, "true or false")
     elif setting.type is str and not setting.is_choice:
-        if isinstance(value, list) and value and all(map(_is_number, value)):
+        is_list = isinstance(value, list) and bool(value) and all(map(_is_number, value))
+        if is_list and setting.name == _SHARES:
             # On the command line a list of numbers is a text with commas: 0.9,0.1.
             value = ",".join(map(str, value))
         _check_text(setting, value)
+        if setting.name in _PLACES:
+            value = at_home(str(value))
     setting.check(value)
     if setting.type is float and isinstance(value, int):
         # What a command line makes of 0: a recipe holds 0.0.
