@@ -452,11 +452,9 @@ def test_model_that_says_the_commonest_label_is_warned_of_and_one_that_learns_is
     assert len(warned) == 1
     for word in (f"the {name} rows", f"{accuracy:.1%}", f"{always:.1%}", "--learning-rate"):
         assert word in warned[0]
-    finetune(
-        request(task, model=start, parts=parts, **{**LEARNED, "seeds": 1}),
-        tmp_path / "learns",
-        reporter=learns,
-    )
+    settings: dict[str, Any] = {**LEARNED, "seeds": 1}
+    fast = request(task, model=start, parts=parts, **settings)
+    finetune(fast, tmp_path / "learns", reporter=learns)
     assert not any("learnt too little" in each for each in learns.notices)
 
 
