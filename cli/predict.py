@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="A pretrain or finetune run, a checkpoint, or any Hugging Face BERT directory.",
 )
-@click.argument("source", required=False, metavar="[INPUT]")
+@click.argument("source", nargs=-1, metavar="[INPUT]")
 @click.option(
     "-o",
     "--output",
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @settings_options(PredictHow, NumericsSettings)
 @looking_options
 def command(
-    model: Path, source: str | None, output: Path | None, force: bool, **values: Any
+    model: Path, source: tuple[str, ...], output: Path | None, force: bool, **values: Any
 ) -> int | None:
     """Ask a model of texts, and get an answer for each in their order.
 
@@ -135,8 +135,14 @@ def _run(
                 click.echo(line)
 
 
-def _source(named: str | None) -> Source:
+def _source(given: Sequence[str]) -> Source:
     """Tell a file from a text: what looks like a file's name is one."""
+    if len(given) > 1:
+        raise click.UsageError(
+            f"There are {len(given):,} INPUTs ({given[0]!r}, {given[1]!r}, …); expected one. Quote "
+            "a text with spaces; several texts go in a file, or in a pipe with one a line."
+        )
+    named = given[0] if given else None
     if named == "-" or (named is None and not sys.stdin.isatty()):
         return sys.stdin.buffer
     if named is None:

@@ -159,6 +159,7 @@ def test_file_is_read_and_written(predict: Run, tmp_path: Path) -> None:
         ("encoder", ["a [MASK]", "--max-seq-length", "31"], "reads at most 30 tokens"),
         ("encoder", ["a [MASK]", "--top-k", "0"], "at least 1"),
         ("nowhere", ["a [MASK]"], "there is no such directory"),
+        ("encoder", ["the", "capital"], "several texts go in a file, or in a pipe"),
         ("encoder", ["."], "is a directory; expected a file, a text"),
     ],
 )
