@@ -23,10 +23,10 @@ from bertctl.pipeline.errors import BadInput, Stopped, WorkFailed
 from bertctl.pipeline.pretrain.course import Part, PretrainingCourse
 from bertctl.pipeline.pretrain.instances import Instances, Ints
 from bertctl.pipeline.pretrain.order import Order
-from bertctl.pipeline.pretrain.plan import config_of
 from bertctl.pipeline.pretrain.reading import Shard, ShardSet
 from bertctl.pipeline.pretrain.request import PretrainRequest
 from bertctl.pipeline.pretrain.settings import seconds_of
+from bertctl.pipeline.pretrain.shape import config_of
 from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings
 from bertctl.pipeline.shard.stage import shard

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
-from types import MappingProxyType
-from typing import get_args
 
-from ...model.config import SIZES, BertConfig, Objective
+from ...model.config import BertConfig, Objective
 from ...model.schedule import warmup_steps
 from ..errors import BadInput
 from ..shard.settings import FORMAT_VERSION as SHARD_FORMAT_VERSION
@@ -18,17 +16,9 @@ from ..training.starting_point import StartingPoint, open_stored
 from .facts import ShardFacts
 from .request import PretrainRequest
 from .settings import shares_of
+from .shape import settle
 
-OBJECTIVES: Mapping[str, tuple[Objective, ...]] = MappingProxyType(
-    {
-        "random": ("mlm+nsp", "mlm", "causal"),
-        "order": ("mlm+sop", "mlm", "causal"),
-        "none": ("mlm", "causal"),
-    }
-)
-"""What can be learnt from shards of each `--next-sentence`, first what they are made for."""
 _WARMUP_PROPORTION = 0.01
-_DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
 @dataclass(frozen=True)
@@ -75,7 +65,7 @@ def plan_of(request: PretrainRequest) -> Plan:
     facts = [ShardFacts.of(each) for each in opened]
     _refuse_other_vocabularies(opened)
     start = None if request.init is None else open_stored(request.init, None, flag="--init")
-    objective, config = _settle(request, facts, start)
+    objective, config = settle(request, facts, start)
     if start is not None:
         _refuse_other_start(start, opened[0], objective)
     total_steps = _total_steps(request, facts)
@@ -99,7 +89,7 @@ def check_before_shards(request: PretrainRequest, facts: Sequence[ShardFacts]) -
     _check_settings(request)
     shares_of(request.training.shares, len(facts))
     if request.init is None:
-        _settle(request, facts, None)
+        settle(request, facts, None)
 
 
 def _check_settings(request: PretrainRequest) -> None:
@@ -120,77 +110,6 @@ def _check_settings(request: PretrainRequest) -> None:
     _refuse_too_small_batch(request)
 
 
-def _settle(
-    request: PretrainRequest, facts: Sequence[ShardFacts], start: StartingPoint | None
-) -> tuple[Objective, BertConfig]:
-    """Return what is learnt and by which model, where they fit the shards."""
-    objective = _objective(request, facts)
-    config = config_of(
-        request,
-        vocab_size=facts[0].vocab_size,
-        pad_token_id=facts[0].pad_token_id,
-        objective=objective,
-        start=start,
-    )
-    for path, each in zip(request.shards, facts, strict=True):
-        if each.max_seq_length > config.max_position_embeddings:
-            raise BadInput(
-                f"{path} has instances of up to {each.max_seq_length} tokens; the model reads "
-                f"{config.max_position_embeddings}.",
-                hint=f"Give --max-position-embeddings {each.max_seq_length}."
-                if start is None
-                else f"Make shards of --max-seq-length {config.max_position_embeddings}.",
-            )
-    return objective, config
-
-
-def config_of(
-    request: PretrainRequest,
-    *,
-    vocab_size: int,
-    pad_token_id: int = 0,
-    objective: Objective = "mlm+nsp",
-    start: StartingPoint | None = None,
-) -> BertConfig:
-    """Return the model's configuration: the starting point's, the file's or the size's, then
-    what was given singly.
-
-    Raises:
-        BadInput: the numbers can't make a model.
-    """
-    given = {
-        name: value
-        for name, value in asdict(request.architecture).items()
-        if name != "model" and value is not None
-    }
-    if given.get("position_embedding_type") == "learned":
-        given["position_embedding_type"] = "absolute"
-    if start is not None:
-        fixed = [name for name in given if name not in _DROPOUT]
-        if fixed:
-            flag = "--" + fixed[0].replace("_", "-")
-            raise BadInput(
-                f"{flag} and --init both say what the model's shape is; expected one of them.",
-                hint="A stored model has a shape of its own; only its dropout can be changed.",
-            )
-        return replace(start.config, **given, is_decoder=objective == "causal")
-    try:
-        base = SIZES[request.architecture.model]
-        if request.config is not None:
-            base = BertConfig.from_dict(request.config)
-        fixed_here = {
-            "vocab_size": vocab_size,
-            "pad_token_id": pad_token_id,
-            "is_decoder": objective == "causal",
-        }
-        return replace(base, **{**given, **fixed_here})
-    except (ValueError, TypeError) as error:
-        raise BadInput(
-            f"This isn't a model that can be built: {error}.",
-            hint="--hidden-size must be a multiple of --num-attention-heads.",
-        ) from error
-
-
 def _refuse_other_vocabularies(opened: Sequence[EarlierStage]) -> None:
     first = opened[0]
     for each in opened[1:]:
@@ -204,25 +123,6 @@ def _refuse_other_vocabularies(opened: Sequence[EarlierStage]) -> None:
 
 def _vocabulary_of(shards: EarlierStage) -> str | None:
     return shards.manifest.recipe.earlier.get("vocab")
-
-
-def _objective(request: PretrainRequest, facts: Sequence[ShardFacts]) -> Objective:
-    """Return what is learnt, from all shards alike."""
-    wanted = request.training.objective
-    possible: set[Objective] = set(get_args(Objective))
-    for path, each in zip(request.shards, facts, strict=True):
-        here = OBJECTIVES.get(each.next_sentence, ())
-        if wanted != "auto" and wanted not in here:
-            raise BadInput(
-                f"{path} was made with --next-sentence {each.next_sentence}; --objective {wanted} "
-                "can't be learnt from it.",
-                hint=f"Give --objective {' or '.join(here)}, or make shards with --next-sentence "
-                + ("order." if wanted == "mlm+sop" else "random."),
-            )
-        possible &= set(here)
-    if wanted != "auto":
-        return wanted
-    return next(each for each in (*OBJECTIVES[facts[0].next_sentence], "mlm") if each in possible)
 
 
 def _refuse_other_start(start: StartingPoint, shards: EarlierStage, objective: Objective) -> None:

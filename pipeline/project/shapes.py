@@ -8,7 +8,7 @@ from pathlib import Path
 from ...model.config import SIZES, BertConfig
 from ..errors import BadInput
 from ..pretrain.facts import ShardFacts
-from ..pretrain.plan import config_of
+from ..pretrain.shape import config_of
 from ..stage.earlier import open_earlier
 from ..stage.manifest import Manifest
 from ..training.starting_point import RANDOM, open_stored
