@@ -112,22 +112,22 @@ def _run(
 
     is_tagging = opened.task == "token-classification"
     reading = read_source(request.source, request.how, tagged=is_tagging)
-    answers = predict(opened, request, reading, reporter=console)
     if output is not None:
         hidden_size = opened.start.config.hidden_size
-        count = 0
+        count, extent = 0, reading.extent
         with (
             writing(output, hidden_size=hidden_size) as put,
-            console.phase("predict", total=None, unit="rows") as progress,
+            console.phase("predict", total=extent.total, unit=extent.unit) as progress,
         ):
-            for row, answer in answers:
+            for row, answer in predict(
+                opened, request, reading, reporter=console, progress=progress
+            ):
                 put(row, answer)
-                progress.advance(1)
                 count += 1
         if not values["quiet"]:
             console.table(str(output), [("rows", f"{count:,}"), ("task", opened.task)])
         return
-    for row, answer in answers:
+    for row, answer in predict(opened, request, reading, reporter=console):
         if console.as_json:
             click.echo(as_line(row, answer))
         else:

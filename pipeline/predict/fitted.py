@@ -21,6 +21,7 @@ from ..stage.report import Reporter
 from ..training.machine import Machine
 from ..training.model_files import ModelFiles
 from .columns import choose_columns, only_columns
+from .extent import ItemProgress, WindowProgress
 from .opening import Opened
 from .reading import Reading
 from .rows import Row
@@ -64,8 +65,8 @@ class FittedAnswering:
         self._counts = Counts()
         self._num_blank = 0
 
-    def answers(self, table: Table) -> list[tuple[Row, Answer]]:
-        """Answer the rows of a table, in their order.
+    def answers(self, table: Table, progress: WindowProgress) -> list[tuple[Row, Answer]]:
+        """Answer the rows of a table, in their order; `progress` is told as it goes.
 
         Raises:
             BadInput: a row can't be asked about, with its place.
@@ -82,7 +83,8 @@ class FittedAnswering:
         ]
         if places:
             some = _rows_at(table, places)
-            for place, answered in zip(places, self._answers(some, columns), strict=True):
+            said = self._answers(some, columns, progress)
+            for place, answered in zip(places, said, strict=True):
                 answers[place] = (replace(answered[0], number=table.first + place + 1), answered[1])
         return answers
 
@@ -110,7 +112,9 @@ class FittedAnswering:
         return self._columns
 
     @torch.inference_mode()
-    def _answers(self, table: Table, columns: Columns) -> list[tuple[Row, Answer]]:
+    def _answers(
+        self, table: Table, columns: Columns, progress: WindowProgress
+    ) -> list[tuple[Row, Answer]]:
         fitted = self._fitted
         examples, tokens = self._examples(table, columns)
         items = fitted.task.encode(fitted.encoder, examples)
@@ -121,6 +125,7 @@ class FittedAnswering:
             items,
             micro_batch_size=self._machine.micro_batch_size,
             device=self._machine.device,
+            progress=ItemProgress(progress, len(items)),
         )
         judged = fitted.task.judge(items, outputs, examples, fitted.tuned)
         answered: list[tuple[Row, Answer]] = []

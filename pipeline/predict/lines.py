@@ -11,14 +11,15 @@ from typing import BinaryIO
 from ..corpus.compression import HEAD_BYTES, Damaged, archive_kind, decompressed
 from ..corpus.formats import Compression
 from ..errors import BadInput
+from .extent import Extent
 
 _BLOCK_BYTES = 1 << 18
 
 
-def lines_of_file(path: Path, compression: Compression | None) -> Iterator[str]:
-    """Yield the lines of a file, with their ends. Raises `BadInput`."""
+def lines_of_file(path: Path, compression: Compression | None, extent: Extent) -> Iterator[str]:
+    """Yield the lines of a file, with their ends; `extent` is told how far. Raises `BadInput`."""
     with refusing_damage(path), path.open("rb") as file:
-        yield from _decoded(_blocks(file, compression), str(path))
+        yield from _decoded(_measured(_blocks(file, compression), file, extent), str(path))
 
 
 def lines_of_stream(stream: BinaryIO, where: str) -> Iterator[str]:
@@ -43,6 +44,14 @@ def _blocks(file: BinaryIO, compression: Compression | None) -> Iterator[bytes]:
     if compression is None:
         return iter(lambda: file.read(_BLOCK_BYTES), b"")
     return decompressed(file, compression)
+
+
+def _measured(blocks: Iterable[bytes], file: BinaryIO, extent: Extent) -> Iterator[bytes]:
+    can_tell = file.seekable()
+    for block in blocks:
+        if can_tell:
+            extent.read = file.tell()
+        yield block
 
 
 def _decoded(blocks: Iterable[bytes], where: str) -> Iterator[str]:

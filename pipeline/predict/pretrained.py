@@ -16,6 +16,7 @@ from ..training.machine import Machine
 from ..training.model_files import ModelFiles, load_weights
 from ..wordpiece.encode import WordPieceEncoder
 from .columns import choose_columns, only_columns
+from .extent import WindowProgress
 from .opening import Opened
 from .predictors import PREDICTORS, Answer, Asked, Predictor
 from .reading import Reading
@@ -51,8 +52,8 @@ class PretrainedAnswering:
         self._columns: Columns | None = None
         self._num_rows = self._num_cut = self._num_empty = 0
 
-    def answers(self, table: Table) -> list[tuple[Row, Answer]]:
-        """Answer the rows of a table, in their order.
+    def answers(self, table: Table, progress: WindowProgress) -> list[tuple[Row, Answer]]:
+        """Answer the rows of a table, in their order; `progress` is told as it goes.
 
         Raises:
             BadInput: a row can't be asked about, with its place.
@@ -74,7 +75,7 @@ class PretrainedAnswering:
         self._num_rows += len(rows)
         self._num_cut += int(encoded.is_cut.sum())
         self._num_empty += int(encoded.is_empty.sum())
-        return list(zip(rows, self._answers(rows, encoded), strict=True))
+        return list(zip(rows, self._answers(rows, encoded, progress), strict=True))
 
     def tell(self) -> None:
         """Tell what of the texts was not read as it stands."""
@@ -89,7 +90,7 @@ class PretrainedAnswering:
             )
 
     @torch.inference_mode()
-    def _answers(self, rows: list[Row], encoded: Encoded) -> list[Answer]:
+    def _answers(self, rows: list[Row], encoded: Encoded, progress: WindowProgress) -> list[Answer]:
         answers: list[Answer] = [{}] * len(rows)
         for some in _by_length(encoded.lengths, self._tokens_at_once):
             ids = np.concatenate([encoded.ids[each] for each in some])
@@ -107,6 +108,7 @@ class PretrainedAnswering:
             )
             for each, answer in zip(some, self._predictor.answers(self._model, asked), strict=True):
                 answers[each] = answer
+            progress.advance(len(some) / len(rows))
         return answers
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..errors import BadInput
 from ..finetune.reading.conll import BadSentence, sentences_of
 from ..finetune.reading.json_rows import read_json, record_of
 from .delimited import delimited_records, means_quotes
+from .extent import Extent
 from .formats import InputKind, format_of
 from .lines import lines_of_file, lines_of_stream, refusing_damage
 from .records import Record
@@ -45,6 +47,7 @@ class Reading:
     """Of plain rows: whether there is a second text"""
     rows_at_once: int | None = None
     """How many rows to wait for at most; None for as many as are answered fastest"""
+    extent: Extent = field(default_factory=Extent)
 
 
 def read_source(source: Source, how: PredictHow, *, tagged: bool = False) -> Reading:
@@ -61,8 +64,27 @@ def read_source(source: Source, how: PredictHow, *, tagged: bool = False) -> Rea
         )
     if isinstance(source, Path):
         kind, compression = format_of(source, how.input_format, tagged=tagged)
-        return Reading(source, _of_file(source, kind, compression), is_plain=kind == "txt")
+        extent = _extent(source, kind)
+        records = _of_file(source, kind, compression, extent)
+        return Reading(source, records, is_plain=kind == "txt", extent=extent)
     return _of_stream(source, how)
+
+
+def _extent(path: Path, kind: InputKind) -> Extent:
+    if kind not in ("parquet", "arrow"):
+        with refusing_damage(path):
+            return Extent("B", path.stat().st_size)
+    return Extent(total=_num_stored(path) if kind == "parquet" else None)
+
+
+def _num_stored(path: Path) -> int | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Whoever reads the file says what is wrong with it.
+    with suppress(OSError, pa.ArrowException):
+        return pq.read_metadata(path).num_rows
+    return None
 
 
 def _of_stream(stream: BinaryIO, how: PredictHow) -> Reading:
@@ -80,10 +102,12 @@ def _of_stream(stream: BinaryIO, how: PredictHow) -> Reading:
     return Reading(path, records, is_plain=kind == "txt", rows_at_once=1 if is_typed else None)
 
 
-def _of_file(path: Path, kind: InputKind, compression: Compression | None) -> Iterator[Record]:
+def _of_file(
+    path: Path, kind: InputKind, compression: Compression | None, extent: Extent
+) -> Iterator[Record]:
     if kind in ("parquet", "arrow"):
         return _stored(path, kind)
-    lines = partial(lines_of_file, path, compression)
+    lines = partial(lines_of_file, path, compression, extent)
     if kind == "tsv":
         return _tab_separated(path, lines)
     return _parsed(lines(), path, kind)

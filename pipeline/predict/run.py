@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from ..finetune.reading.rows import Table
-from ..stage.report import Reporter
+from ..stage.report import Progress, Reporter, Silent
 from ..training.machine import set_up
 from ..training.model_files import read_model
+from .extent import WindowProgress
 from .fitted import FittedAnswering
 from .opening import Opened
 from .pretrained import PretrainedAnswering
@@ -23,8 +24,8 @@ Answered = tuple[Row, dict[str, Any]]
 class Answering(Protocol):
     """A model that is ready to be asked."""
 
-    def answers(self, table: Table) -> list[Answered]:
-        """Answer the rows of a table, in their order."""
+    def answers(self, table: Table, progress: WindowProgress) -> list[Answered]:
+        """Answer the rows of a table, in their order; `progress` is told as it goes."""
         ...
 
     def tell(self) -> None:
@@ -33,9 +34,16 @@ class Answering(Protocol):
 
 
 def predict(
-    opened: Opened, request: PredictRequest, reading: Reading, *, reporter: Reporter
+    opened: Opened,
+    request: PredictRequest,
+    reading: Reading,
+    *,
+    reporter: Reporter,
+    progress: Progress | None = None,
 ) -> Iterator[Answered]:
     """Yield each row with what the model says of it.
+
+    `progress` counts what is answered, in the unit of `reading.extent`.
 
     Raises:
         BadInput: the model is damaged or has no head for what is asked, or a row can't be answered.
@@ -46,6 +54,13 @@ def predict(
     files = read_model(opened.start.directory)
     kind = FittedAnswering if opened.is_fitted else PretrainedAnswering
     answering: Answering = kind(opened, files, machine, reading, request.how, reporter)
+    since = rows = 0
     for table in windows(reading):
-        yield from answering.answers(table)
+        window = WindowProgress(
+            progress or Silent(), reading.extent, since=since, before=rows, rows=len(table)
+        )
+        since, rows = reading.extent.read, rows + len(table)
+        answers = answering.answers(table, window)
+        window.finish()
+        yield from answers
     answering.tell()
