@@ -26,6 +26,7 @@ from bertctl.pipeline.predict.opening import open_model
 from bertctl.pipeline.predict.request import PredictRequest
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.files import FileRecord, write_json
+from bertctl.pipeline.stage.made_from import sources_among, write_note
 from bertctl.pipeline.stage.manifest import Manifest
 from bertctl.pipeline.stage.recipe import Recipe
 from bertctl.pipeline.status.status import status
@@ -232,6 +233,42 @@ def test_card_tells_what_is_known_and_leaves_the_rest_to_its_owner(tmp_path: Pat
         "| accuracy | 0.8125 ± 0.0123 | 0.77–0.85 |",
     ):
         assert line in card.text, line
+
+
+def test_card_suggests_the_language_of_the_shards_where_notes_lead_to_them(tmp_path: Path) -> None:
+    def noted(place: Path, stage: str, what: dict[str, Any], *sources: Path) -> Path:
+        place.mkdir(exist_ok=True)
+        write_note(place, sources_among(sources), aside=tmp_path / ".aside")
+        recipe = Recipe(stage, 1, what)
+        write_json(place / "recipe.json", recipe.as_json())
+        names = [each for each in (place / "model").glob("*") if each.is_file()]
+        files = {f"model/{each.name}": FileRecord.of(each) for each in names}
+        Manifest(recipe, "0", files).write(place, aside=tmp_path / ".aside")
+        return place
+
+    def line(model: Path, name: str) -> str:
+        (told,) = [
+            each
+            for each in (exported(model, tmp_path / name).directory / "README.md")
+            .read_text()
+            .splitlines()
+            if each.startswith("# language:")
+        ]
+        return told
+
+    shards = [
+        noted(tmp_path / f"{number}", "shard", {"language": language})
+        for number, language in enumerate(("de", "de", "sw"))
+    ]
+    model_of(tmp_path / "run" / "model", "BertForPreTraining")
+    model_of(tmp_path / "fitted" / "model", "BertForSequenceClassification")
+    run = noted(tmp_path / "run", "pretrain", {"steps": 7}, *shards[:2])
+    fitted = noted(tmp_path / "fitted", "finetune", WHAT, run)
+    assert line(run, "a") == line(fitted, "b") == line(tmp_path / "a", "c") == "# language: de"
+    # Another pretraining stands there now, of text in two languages.
+    noted(run, "pretrain", {"steps": 8}, *shards)
+    assert line(run, "d") == line(fitted, "e") == line(run / "model", "f")
+    assert line(run, "d") == "# language:"
 
 
 def test_checkpoint_of_a_run_that_is_not_finished_is_exported(tmp_path: Path) -> None:

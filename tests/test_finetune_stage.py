@@ -17,7 +17,8 @@ from bertctl.pipeline.errors import BadInput, OutputRefused, Stopped
 from bertctl.pipeline.finetune.request import FinetuneRequest
 from bertctl.pipeline.finetune.settings import FinetuneHow
 from bertctl.pipeline.finetune.stage import finetune
-from bertctl.pipeline.stage.files import write_json
+from bertctl.pipeline.stage.files import FileRecord, write_json
+from bertctl.pipeline.stage.made_from import read_note
 from bertctl.pipeline.stage.manifest import Manifest
 from bertctl.pipeline.stage.recipe import Recipe
 from bertctl.pipeline.stage.report import Silent
@@ -541,6 +542,23 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(
         )
     assert refused.value.exit_code == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_run_that_was_started_from_is_noted_beside_the_fine_tuning(
+    task: Path, start: Path, tmp_path: Path
+) -> None:
+    run, recipe = tmp_path / "run", Recipe("pretrain", 1, {"steps": 7})
+    shutil.copytree(start, run / "model")
+    write_json(run / "recipe.json", recipe.as_json())
+    files = {
+        f"model/{each.name}": FileRecord.of(each)
+        for each in (run / "model").iterdir()
+        if each.is_file()
+    }
+    Manifest(recipe, "0", files).write(run, aside=tmp_path / "aside")
+    finetune(request(task, model=run, epochs=1), tmp_path / "out", reporter=Silent())
+    (noted,) = read_note(tmp_path / "out")
+    assert (noted.place, noted.recipe.what) == (run.resolve(), {"steps": 7})
 
 
 def test_run_under_way_is_gone_on_with_or_asked_at_its_newest_checkpoint(tmp_path: Path) -> None:

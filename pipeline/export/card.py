@@ -53,7 +53,7 @@ def card(
     """Return the card of a model; `content` is its config.json beside its shape."""
     architecture = statistics["architecture"]
     parts = [
-        _front_matter(architecture),
+        _front_matter(architecture, facts.language),
         f"# {name}",
         _summary(config, statistics, facts),
         _use(architecture, has_pooler=statistics["has_pooler"]),
@@ -74,8 +74,9 @@ def card(
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(architecture: str) -> str:
-    lines = ["---", "# Yours to fill in:", "# language: en", "# license: apache-2.0"]
+def _front_matter(architecture: str, language: str | None) -> str:
+    lines = ["---", "# Yours to fill in:", f"# language: {language or ''}".rstrip()]
+    lines.append("# license: apache-2.0")
     lines.append("library_name: transformers")
     if architecture in _PIPELINES:
         lines.append(f"pipeline_tag: {_PIPELINES[architecture]}")

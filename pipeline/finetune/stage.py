@@ -100,7 +100,9 @@ def _recipe_of(material: Material, request: FinetuneRequest) -> Recipe:
 
 
 def _reads(request: FinetuneRequest, material: Material) -> list[Path]:
-    sources = (material.start.directory, request.vocab)
+    start = material.start.directory
+    # The run as well as the model in it: what is noted is who made it.
+    sources = (start, start and Path(request.model), request.vocab)
     return [*request.files.values(), *(each for each in sources if each is not None)]
 
 

@@ -1,7 +1,8 @@
 """A note beside an output: which outputs it was made from, where they stood, and their settings.
 
-No recipe or manifest knows of it, and nothing but `bertctl status` reads it: fingerprints say that
-an earlier stage is another one now, the note which of its settings is.
+No recipe or manifest knows of it, and nothing goes by it: fingerprints say that an earlier stage is
+another one now, the note tells `bertctl status` which of its settings is, and a model card in which
+language its text is written.
 """
 
 from __future__ import annotations
