@@ -48,6 +48,7 @@ class Runner:
         self._environment = dict(environment)
         self._catch = catch
         self._process: subprocess.Popen[str] | None = None
+        self._is_passed_on = False
         self.signal: signal.Signals | None = None
 
     def run(self, job: Job, *, force: bool) -> tuple[int, str]:
@@ -70,6 +71,9 @@ class Runner:
             )
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        if self._is_asked() and not self._is_passed_on:
+            # Another thread of ours took it while there was no process yet.
+            self._process.send_signal(self.signal or signal.SIGTERM)
         try:
             printed, _ = self._process.communicate()
             code = self._process.returncode
@@ -81,6 +85,7 @@ class Runner:
         """Tell the command at work that somebody asked for an end: a handler of signals."""
         self.signal = signal.Signals(number)
         if self._process is not None:
+            self._is_passed_on = True
             self._process.send_signal(number)
 
     def pause(self, number: int, frame: FrameType | None) -> None:
