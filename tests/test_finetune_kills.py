@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -80,6 +81,15 @@ def asked(name: str, start: Path, place: Path) -> list[str]:
     ]
 
 
+def unfinished(output: Path) -> list[str]:
+    """List what is under way in an output; `os.walk` passes over what goes away meanwhile."""
+    return sorted(
+        f"{place}/{name}"
+        for place, folders, names in os.walk(output / ".bertctl")
+        for name in (*folders, *names)
+    )
+
+
 def run_for(command: list[str], output: Path, seconds: float | None) -> bool:
     """Run a command and kill it `seconds` after it began to write; return whether it had ended."""
     process = subprocess.Popen(
@@ -89,8 +99,8 @@ def run_for(command: list[str], output: Path, seconds: float | None) -> bool:
         text=True,
     )
     if seconds is not None:
-        before = list(output.glob(".bertctl/**/*"))
-        while process.poll() is None and list(output.glob(".bertctl/**/*")) == before:
+        before = unfinished(output)
+        while process.poll() is None and unfinished(output) == before:
             time.sleep(0.002)
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
