@@ -83,7 +83,7 @@ def read_instances(path: Path, how: InspectHow) -> Iterator[Instance]:
     directory = path.parent if path.is_file() else path
     if not files:
         raise BadInput(
-            f"{path} holds no finished shard yet.", hint="Run the command that makes it to its end."
+            f"{path} holds no finished shard yet.", hint="Run its command again: it goes on."
         )
     texts = load_vocabulary(directory / VOCAB_FILE)[0].tokens
     ends = np.cumsum([_open(file).num_rows for file in files])

@@ -14,9 +14,6 @@ class Mistakes:
     def __init__(self) -> None:
         self._told: dict[tuple[str, str], None] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._told)
-
     def add(self, where: str, message: str) -> None:
         """Note one; what was said before of the same place isn't said again."""
         self._told[where, message] = None

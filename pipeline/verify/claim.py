@@ -94,7 +94,7 @@ def read_claim(directory: Path) -> Claim:
     raise BadInput(
         f"{directory} isn't finished: `bertctl {recipe.get('stage')}` began it, and "
         f"{_how_far(directory)}.",
-        hint="Run the command that makes it to its end; it goes on where it stopped. A checkpoint "
+        hint="Run its command again: it goes on where it stopped. A checkpoint "
         "can be verified by itself.",
     )
 
