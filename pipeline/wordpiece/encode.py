@@ -94,7 +94,7 @@ class WordPieceEncoder:
         """Return the numbers of at most BATCH_WORDS words; new ones wait to be cut."""
         first = self._numbers.num_words + 1
         numbers, new = self._numbers.number(words)
-        others = np.flatnonzero(~are_plain(*self._numbers.keys_from(first)))
+        others = np.flatnonzero(~are_plain(self._numbers.keys_from(first)))
         self._others.append(others + first)
         self._other_words += words.select(new[others]).to_list()
         return numbers
@@ -138,10 +138,8 @@ class WordPieceEncoder:
         others = np.concatenate(self._others)
         plain = np.ones(self._numbers.num_words + 1 - self._first_uncut, bool)
         plain[others - self._first_uncut] = False
-        low, high = self._numbers.keys_from(self._first_uncut)
-        self._remember(
-            np.flatnonzero(plain) + self._first_uncut, *self._matcher.cut(low[plain], high[plain])
-        )
+        keys = self._numbers.keys_from(self._first_uncut)
+        self._remember(np.flatnonzero(plain) + self._first_uncut, *self._matcher.cut(keys[plain]))
         self._remember(others, *self._cutter.cut(self._other_words))
         self._outline[others] |= 1 << _LIBRARY_SHIFT
         self._wait_for_words()

@@ -1,7 +1,7 @@
 """Cut short plain words into their longest pieces, thousands at a time, in numpy.
 
 What `tokenizers` does to a word (its longest prefix in the vocabulary, then the longest `##` piece
-of the rest, and so on) is done here to all words at once. Words are keys: W words, P pieces.
+of the rest, and so on) is done here to all words at once: W words, given as keys, P pieces.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ import string
 import numpy as np
 import numpy.typing as npt
 
-from .numbering import Keys, WordNumbers, kept_bytes, keys_of, lengths_of
+from .numbering import KEY_BYTES, Keys, WordNumbers, bytes_of, kept_bytes, keys_of, lengths_of
 from .vocabulary import CONTINUATION, Vocabulary
 
 Ids = npt.NDArray[np.unsignedinteger]
 Counts = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.int64]
 
-_LONGEST = 16
-"""Bytes of a word that is its own key."""
 _IS_PLAIN = np.zeros(256, bool)
 _IS_PLAIN[[0, *(string.ascii_letters + string.digits + string.punctuation).encode()]] = True
 """By byte; a zero stands after the end of a key."""
@@ -44,33 +42,32 @@ class PieceMatcher:
         plain = [
             id
             for id, piece in enumerate(pieces)
-            if piece.isascii() and len(piece) <= _LONGEST and (piece.isalnum() or len(piece) == 1)
+            if piece.isascii() and len(piece) <= KEY_BYTES and (piece.isalnum() or len(piece) == 1)
         ]
-        low, high = keys_of([pieces[id] for id in plain])
+        keys = keys_of([pieces[id] for id in plain])
         ids = np.array(plain, np.int64)
         self._first, self._next = (
-            _Pieces(low[which], high[which], ids[which])
-            for which in (~continues[ids], continues[ids])
+            _Pieces(keys[which], ids[which]) for which in (~continues[ids], continues[ids])
         )
 
-    def cut(self, low: Keys, high: Keys) -> tuple[Ids, Counts]:
+    def cut(self, keys: Keys) -> tuple[Ids, Counts]:
         """Return all pieces in a row (P,) and how many each word has (W,): `[UNK]` where none fits.
 
-        `low`, `high`: (W,) the words' keys, of which `are_plain` is true.
+        Of all `keys` `are_plain` is true.
         """
-        counts = np.zeros(len(low), np.int64)
+        counts = np.zeros(len(keys), np.int64)
         rounds: list[tuple[Positions, Positions]] = []
-        unknown = np.zeros(len(low), bool)
-        words, left, pieces = np.arange(len(low)), lengths_of(low, high), self._first
+        unknown = np.zeros(len(keys), bool)
+        words, left, pieces = np.arange(len(keys)), lengths_of(keys), self._first
         while len(words):
-            ids, taken = pieces.longest_prefixes(low, high, left)
+            ids, taken = pieces.longest_prefixes(keys, left)
             fits = taken > 0
             unknown[words[~fits]] = True
             counts[words] += 1
             rounds.append((words, ids))
             goes_on = np.flatnonzero(fits & (taken < left))
             words, left = words[goes_on], (left - taken)[goes_on]
-            low, high = _without_first(low[goes_on], high[goes_on], taken[goes_on])
+            keys = _without_first(keys[goes_on], taken[goes_on])
             pieces = self._next
         return self._in_a_row(rounds, counts, unknown)
 
@@ -91,58 +88,57 @@ class PieceMatcher:
         return row, counts
 
 
-def are_plain(low: Keys, high: Keys) -> npt.NDArray[np.bool_]:
+def are_plain(keys: Keys) -> npt.NDArray[np.bool_]:
     """Tell for each key whether normalisation leaves its word alone: (W,) bool.
 
     That is ASCII letters and digits, lower-cased already if they need be, or one ASCII mark: the
     library cuts around each mark, so no raw word holds one beside anything else.
     """
-    bytes_of_keys = np.stack((low, high), axis=1).view(np.uint8)
-    return np.logical_and.reduce(_IS_PLAIN[bytes_of_keys], axis=1)
+    return np.logical_and.reduce(_IS_PLAIN[bytes_of(keys)], axis=1)
 
 
 class _Pieces:
     """Pieces of plain characters, given as keys, and the id of each."""
 
-    def __init__(self, low: Keys, high: Keys, ids: Positions) -> None:
+    def __init__(self, keys: Keys, ids: Positions) -> None:
         self._numbers = WordNumbers(max(2, 1 << (2 * len(ids)).bit_length()))
-        found, _ = self._numbers.number_keys(low, high)
+        found, _ = self._numbers.number_keys(keys)
         self._id_of_number = np.zeros(len(ids) + 1, np.int64)
         self._id_of_number[found] = ids
         self._longest = np.full(1 << _BEGINNING_BITS, _BEGINNING_BYTES - 1)
-        np.maximum.at(self._longest, _beginnings(low), lengths_of(low, high))
+        np.maximum.at(self._longest, _beginnings(keys), lengths_of(keys))
 
     def longest_prefixes(
-        self, low: Keys, high: Keys, lengths: Positions
+        self, keys: Keys, lengths: Positions
     ) -> tuple[npt.NDArray[np.int64], Positions]:
         """Return the id of each word's longest prefix, and its bytes: 0 where none is a piece."""
-        ids, taken = np.zeros(len(low), np.int64), np.zeros(len(low), np.int64)
+        ids, taken = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
         # From the length of the longest piece that begins as the word does, down.
-        left = np.minimum(lengths, self._longest.take(_beginnings(low)))
-        pending = np.arange(len(low))
+        left = np.minimum(lengths, self._longest.take(_beginnings(keys)))
+        pending = np.arange(len(keys))
         while len(pending):
-            numbers = self._numbers.find(*kept_bytes(low, high, left))
+            numbers = self._numbers.find(kept_bytes(keys, left))
             found = numbers > 0
             ids[pending[found]] = self._id_of_number[numbers[found]]
             taken[pending[found]] = left[found]
             others = np.flatnonzero(~found & (left > 1))
-            pending, low, high = pending[others], low[others], high[others]
-            left = left[others] - 1
+            pending, keys, left = pending[others], keys[others], left[others] - 1
         return ids, taken
 
 
-def _beginnings(low: Keys) -> Positions:
+def _beginnings(keys: Keys) -> Positions:
     """Return a number for the first bytes of each key; few others have the same."""
-    mixed = (low & _BEGINNING) * _MULTIPLY
+    mixed = (keys[:, 0] & _BEGINNING) * _MULTIPLY
     return (mixed >> np.uint64(64 - _BEGINNING_BITS)).view(np.int64)
 
 
-def _without_first(low: Keys, high: Keys, taken: Positions) -> tuple[Keys, Keys]:
+def _without_first(keys: Keys, taken: Positions) -> Keys:
     """Remove the first `taken` bytes, 1 to 15, of each key."""
+    low, high = keys.T
     bits = (8 * taken).astype(np.uint64)
     over = bits >= 64
     low, high = np.where(over, high, low), np.where(over, np.uint64(0), high)
     bits = bits & np.uint64(63)
     # Shifting by 64 is undefined: shift by one less, and by one more.
     low = (low >> bits) | ((high << (np.uint64(63) - bits)) << np.uint64(1))
-    return low, high >> bits
+    return np.stack((low, high >> bits), axis=1)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from .words import Positions, Words
 
 Keys = npt.NDArray[np.uint64]
+"""Words as numbers, (W, 2): a word's first 8 bytes, then the next 8, zeros after its last."""
 Numbers = npt.NDArray[np.int32]
 
 CAPACITY = 1 << 20
@@ -20,10 +21,13 @@ _NONE = 0
 _SLOTS_PER_WORD = 2
 _MAX_LONG_BYTES = 1 << 25
 
-# A word of up to 16 bytes is its own key: two integers, so that equal keys are equal words. A
-# longer one has its place in a dictionary and, instead of bytes 9 to 16, what UTF-8 never holds.
-_IS_LONG = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-_KEEP_BYTES = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)
+# A word of up to 16 bytes is its own key, so that equal keys are equal words. A longer one has its
+# place in a dictionary and, instead of bytes 9 to 16, what UTF-8 never holds.
+KEY_BYTES = 16
+_IS_LONG = 0xFFFF_FFFF_FFFF_FFFF
+_KEEP_BYTES = np.array(
+    [divmod((1 << 8 * length) - 1, 1 << 64)[::-1] for length in range(KEY_BYTES + 1)], np.uint64
+)
 
 # Odd multipliers whose products spread well (Steele and Vigna 2021, "Computationally easy,
 # spectrally good multipliers"); any such would do.
@@ -48,11 +52,9 @@ class WordNumbers:
         """Forget all words."""
         self.num_words = 0
         self._number_in_slot = np.zeros(self.capacity * _SLOTS_PER_WORD, np.int32)
-        # Both halves of a key side by side, so that looking at it touches one place in memory; what
-        # is never written takes none. Number 0 has the key of no word.
+        # What is never written takes no memory. Number 0 has the key of no word.
         self._key = np.empty((self.capacity + 1, 2), np.uint64)
         self._key[_NONE] = 0
-        self._low, self._high = self._key.T
         self._long_words: dict[bytes, int] = {}
         self._long_bytes = 0
 
@@ -66,66 +68,60 @@ class WordNumbers:
         The new numbers are consecutive and follow all earlier ones.
         """
         assert self.has_room_for(len(words.starts))
-        return self.number_keys(*self._keys(words))
+        return self.number_keys(self._keys(words))
 
-    def number_keys(self, low: Keys, high: Keys) -> tuple[Numbers, Positions]:
-        """Do what `number` does for words given as keys, none of them long: (W,), (W,)."""
-        numbers = self.find(low, high)
+    def number_keys(self, keys: Keys) -> tuple[Numbers, Positions]:
+        """Do what `number` does for words given as keys."""
+        numbers = self.find(keys)
         missing = np.flatnonzero(numbers == _NONE)
         if not len(missing):
             return numbers, missing
-        numbers[missing], new = self._add(low[missing], high[missing])
+        numbers[missing], new = self._add(keys[missing])
         return numbers, missing[new]
 
-    def _keys(self, words: Words) -> tuple[Keys, Keys]:
-        # A view in which element i is the 8 bytes from i on.
-        windows = np.ndarray(len(words.text) - 7, "<u8", words.text, strides=(1,))
+    def _keys(self, words: Words) -> Keys:
+        # A view in which element i is the 16 bytes from i on: of that size numpy has this type.
+        windows = np.ndarray(
+            len(words.text) - KEY_BYTES + 1, np.complex128, words.text, strides=(1,)
+        )
+        keys = windows[words.starts].view("<u8").reshape(-1, 2)
         # That is too long by the zeros after a word, which are none of its bytes.
         lengths = words.stops - words.starts
-        low = windows[words.starts]
-        low &= _KEEP_BYTES.take(lengths, mode="clip")
-        high = np.zeros_like(low)
-        over_8 = np.flatnonzero(lengths > 8)
-        lengths = lengths[over_8] - 8
-        high[over_8] = windows[words.starts[over_8] + 8] & _KEEP_BYTES.take(lengths, mode="clip")
-        over_16 = over_8[lengths > 8]
-        over_16 = over_16[words.text[words.starts[over_16] + 16] != 0]
-        for index, word in zip(over_16.tolist(), words.select(over_16).to_list(), strict=True):
+        keys &= _KEEP_BYTES.take(lengths, axis=0, mode="clip")
+        long = np.flatnonzero(lengths > KEY_BYTES)
+        long = long[words.text[words.starts[long] + KEY_BYTES] != 0]
+        for index, word in zip(long.tolist(), words.select(long).to_list(), strict=True):
             if word not in self._long_words:
                 self._long_words[word] = len(self._long_words)
                 self._long_bytes += len(word)
-            low[index] = self._long_words[word]
-            high[index] = _IS_LONG
-        return low, high
+            keys[index] = self._long_words[word], _IS_LONG
+        return keys
 
-    def _home(self, low: Keys, high: Keys) -> Positions:
+    def _home(self, keys: Keys) -> Positions:
         """Return the slot where the search for a word begins: the best mixed bits, the upper."""
-        mixed = high * _MULTIPLY_HIGH
-        mixed ^= low
+        mixed = keys[:, 1] * _MULTIPLY_HIGH
+        mixed ^= keys[:, 0]
         mixed ^= mixed >> np.uint64(29)
         mixed *= _MULTIPLY_LOW
         mixed >>= self._shift
         return mixed.view(np.int64)
 
-    def _differ(self, numbers: Numbers, low: Keys, high: Keys) -> npt.NDArray[np.bool_]:
-        keys = self._key.take(numbers, axis=0)
-        return (keys[:, 0] != low) | (keys[:, 1] != high)
+    def _differ(self, numbers: Numbers, keys: Keys) -> npt.NDArray[np.bool_]:
+        known = self._key.take(numbers, axis=0)
+        return (known[:, 0] != keys[:, 0]) | (known[:, 1] != keys[:, 1])
 
     def _next(self, slots: Positions) -> Positions:
         return (slots + 1) & (len(self._number_in_slot) - 1)
 
-    def keys_from(self, number: int) -> tuple[Keys, Keys]:
+    def keys_from(self, number: int) -> Keys:
         """Return the keys of all words from this number on."""
-        return (
-            self._low[number : self.num_words + 1],
-            self._high[number : self.num_words + 1],
-        )
+        return self._key[number : self.num_words + 1]
 
-    def find(self, low: Keys, high: Keys) -> Numbers:
+    def find(self, keys: Keys) -> Numbers:
         """Return each word's number, or 0."""
-        slots = self._home(low, high)
+        slots = self._home(keys)
         numbers = self._number_in_slot.take(slots)
-        pending = np.flatnonzero(self._differ(numbers, low, high))
+        pending = np.flatnonzero(self._differ(numbers, keys))
         while True:
             # Another word sits in the slot: ours may be in the next one, up to the first free.
             pending = pending[numbers[pending] != _NONE]
@@ -133,13 +129,13 @@ class WordNumbers:
                 return numbers
             slots[pending] = self._next(slots[pending])
             numbers[pending] = found = self._number_in_slot[slots[pending]]
-            pending = pending[self._differ(found, low[pending], high[pending])]
+            pending = pending[self._differ(found, keys[pending])]
 
-    def _add(self, low: Keys, high: Keys) -> tuple[Numbers, Positions]:
+    def _add(self, keys: Keys) -> tuple[Numbers, Positions]:
         """Number words that are not there, each perhaps repeated; also return the new ones."""
-        slots = self._home(low, high)
-        numbers = np.zeros(len(low), np.int32)
-        pending = np.arange(len(low))
+        slots = self._home(keys)
+        numbers = np.zeros(len(keys), np.int32)
+        pending = np.arange(len(keys))
         firsts: list[Positions] = []
         while len(pending):
             # Each word puts its claim into its slot if that is free; of several the last stays.
@@ -151,30 +147,32 @@ class WordNumbers:
             new = np.arange(1, len(won) + 1, dtype=np.int32) + np.int32(self.num_words)
             self.num_words += len(won)
             self._number_in_slot[at[won]] = new
-            self._low[new] = low[pending[won]]
-            self._high[new] = high[pending[won]]
+            self._key[new] = keys[pending[won]]
             firsts.append(pending[won])
             # Winners and their equals are done, the others go on to the next slot.
             found = self._number_in_slot[at]
-            other = self._differ(found, low[pending], high[pending])
+            other = self._differ(found, keys[pending])
             numbers[pending] = found
             pending = pending[other]
             slots[pending] = self._next(slots[pending])
         return numbers, np.concatenate(firsts)
 
 
-def lengths_of(low: Keys, high: Keys) -> Positions:
+def bytes_of(keys: Keys) -> npt.NDArray[np.uint8]:
+    """Return the same keys byte by byte: (W, 16)."""
+    return keys.view(np.uint8)
+
+
+def lengths_of(keys: Keys) -> Positions:
     """Return how many bytes each key has: (W,) int64. No word holds a zero byte."""
-    return np.count_nonzero(np.stack((low, high), axis=1).view(np.uint8), axis=1)
+    return np.count_nonzero(bytes_of(keys), axis=1)
 
 
-def kept_bytes(low: Keys, high: Keys, lengths: Positions) -> tuple[Keys, Keys]:
-    """Keep the first so many bytes of each key, 1 to 16."""
-    in_low, in_high = np.minimum(lengths, 8), np.maximum(lengths - 8, 0)
-    return low & _KEEP_BYTES.take(in_low), high & _KEEP_BYTES.take(in_high)
+def kept_bytes(keys: Keys, lengths: Positions) -> Keys:
+    """Keep the first so many bytes of each key, 0 to 16."""
+    return keys & _KEEP_BYTES.take(lengths, axis=0)
 
 
-def keys_of(words: Sequence[bytes] | Sequence[str]) -> tuple[Keys, Keys]:
-    """Return the keys of words of at most 16 bytes, ASCII if they are str: (W,), (W,)."""
-    both = np.array(words, "S16").view("<u8").reshape(-1, 2)
-    return both[:, 0].copy(), both[:, 1].copy()
+def keys_of(words: Sequence[bytes] | Sequence[str]) -> Keys:
+    """Return the keys of words of at most 16 bytes, ASCII if they are str."""
+    return np.array(words, f"S{KEY_BYTES}").view("<u8").reshape(-1, 2)
