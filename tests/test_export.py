@@ -177,7 +177,9 @@ def test_weights_beyond_what_a_type_can_say_are_refused(tmp_path: Path) -> None:
     safetensors.torch.save_file(weights, source / "model.safetensors", {"format": "pt"})
     with pytest.raises(BadInput, match=r"qa_outputs\.bias holds values beyond 65,504"):
         exported(source, tmp_path / "out", dtype="float16")
-    exported(source, tmp_path / "out", dtype="bfloat16", force=True)
+    assert not (tmp_path / "out").exists()
+    exported(source, tmp_path / "encoder", dtype="float16", encoder_only=True)
+    exported(source, tmp_path / "out", dtype="bfloat16")
 
 
 def test_export_is_done_once_and_its_card_is_its_owner_s(tmp_path: Path) -> None:

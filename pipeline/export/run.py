@@ -30,16 +30,13 @@ _ELSEWHERE = ("_name_or_path", "name_or_path", "torch_dtype", "dtype", "transfor
 
 def run(site: Site, start: StartingPoint, settings: ExportSettings, facts: Facts) -> Finished:
     """Write the model, and a card beside it unless there is one already."""
-    assert start.directory is not None, "it was opened from a directory"
-    files = read_model(start.directory)
-    weights = _stored_as(files.weights, settings, start.directory)
+    weights = weights_of(start, settings)
     architecture = str((start.content.get("architectures") or ["BertModel"])[0])
     extra: Mapping[str, Any] = {
         name: value for name, value in start.content.items() if name not in _ELSEWHERE
     }
     if settings.encoder_only:
         architecture, extra = "BertModel", {}
-        weights = _encoder(weights, start.directory)
     kinds = {str(each.dtype).removeprefix("torch.") for each in weights.values()}
     # Of several the one that transformers loads without a loss.
     dtype = kinds.pop() if len(kinds) == 1 else "float32"
@@ -77,6 +74,18 @@ def run(site: Site, start: StartingPoint, settings: ExportSettings, facts: Facts
     )
 
 
+def weights_of(start: StartingPoint, settings: ExportSettings) -> dict[str, Tensor]:
+    """Return the weights that are asked for as they are to be stored.
+
+    Raises `BadInput` where there are none, or they don't fit.
+    """
+    assert start.directory is not None, "it was opened from a directory"
+    weights = read_model(start.directory).weights
+    if settings.encoder_only:
+        weights = _encoder(weights, start.directory)
+    return _stored_as(weights, settings, start.directory)
+
+
 def _write_card(site: Site, text: str) -> None:
     """Write the card. It is a person's from then on: nothing holds or replaces it."""
     place = site.directory / CARD
@@ -92,7 +101,6 @@ def _write_card(site: Site, text: str) -> None:
 def _stored_as(
     weights: Mapping[str, Tensor], settings: ExportSettings, directory: Path
 ) -> dict[str, Tensor]:
-    """Return the weights as they are to be stored; raise `BadInput` where they don't fit."""
     if settings.dtype == "auto":
         return dict(weights)
     kind: torch.dtype = getattr(torch, settings.dtype)

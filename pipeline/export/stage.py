@@ -51,11 +51,18 @@ def export(
     work = partial(_work, start=start, settings=request.settings, facts=facts_of(request.model))
     reads = [request.model]
     if look(recipe, output, reads=reads, force=force) is None:
-        # Before anything is written: a damaged model leaves no unfinished directory behind.
+        # Before anything is written: what is refused leaves no unfinished directory behind.
         start.verify()
+        _check_weights(start, request.settings)
     return complete(
         recipe, output, work, reporter=reporter, reads=reads, force=force, notes_places=False
     )
+
+
+def _check_weights(start: StartingPoint, settings: ExportSettings) -> None:
+    from .run import weights_of
+
+    weights_of(start, settings)
 
 
 def _work(site: Site, start: StartingPoint, settings: ExportSettings, facts: Facts) -> Finished:
