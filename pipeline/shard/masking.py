@@ -77,7 +77,7 @@ def choose_tokens(
     chosen = np.sort(by_turn.T, axis=1)
     candidate = chosen[chosen != _NO_POSITION].astype(np.int64)
     row = np.repeat(np.arange(len(counts)), counts)
-    return Predictions(row, candidate + 1 + (candidate >= segment_a_length[row] - 2))
+    return Predictions(row, candidate + 1 + (candidate >= segment_a_length.take(row) - 2))
 
 
 def hide(
@@ -89,12 +89,12 @@ def hide(
 
     The pieces of a word are all masked, all replaced, each by its own random token, or all kept.
     """
-    places = starts[chosen.rows] + chosen.columns
-    original = ids[places]
+    places = starts.take(chosen.rows) + chosen.columns
+    original = ids.take(places)
     fate = _fates(chosen, random)
-    substitutes = settings.replaceable_ids[
+    substitutes = settings.replaceable_ids.take(
         random.below(np.full(len(original), len(settings.replaceable_ids)))
-    ]
+    )
     hidden = np.where(
         fate < settings.mask_token_prob,
         np.array(settings.mask_id, ids.dtype),

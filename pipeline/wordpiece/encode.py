@@ -125,12 +125,12 @@ class WordPieceEncoder:
         ids = np.empty(num_pieces + 1, self.vocabulary.id_dtype)
         ids[bounds[:-1]] = only_ids
         several = np.flatnonzero(counts > 1)
-        counts = counts[several]
+        counts = counts.take(several)
         # Piece i of a word stands at i from where the word's pieces begin, on both sides.
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        first_pieces = self._outline.take(numbers[several]) & _LOWEST
+        first_pieces = self._outline.take(numbers.take(several)) & _LOWEST
         pieces = self._pieces.take(np.repeat(first_pieces, counts) + within)
-        ids[np.repeat(bounds[several], counts) + within] = pieces
+        ids[np.repeat(bounds.take(several), counts) + within] = pieces
         return ids[:-1], bounds
 
     def _cut(self) -> None:

@@ -22,9 +22,9 @@ _IS_PLAIN = np.zeros(256, bool)
 _IS_PLAIN[[0, *(string.ascii_letters + string.digits + string.punctuation).encode()]] = True
 """By byte; a zero stands after the end of a key."""
 
-_BEGINNING_BYTES = 3
+_BEGINNING_BYTES = 4
 _BEGINNING = np.uint64((1 << 8 * _BEGINNING_BYTES) - 1)
-_BEGINNING_BITS = 16
+_BEGINNING_BITS = 18
 _MULTIPLY = np.uint64(0xD1342543DE82EF95)  # odd, and its products spread well, as in `numbering`
 
 
@@ -118,11 +118,13 @@ class _Pieces:
         pending = np.arange(len(keys))
         while len(pending):
             numbers = self._numbers.find(kept_bytes(keys, left))
-            found = numbers > 0
-            ids[pending[found]] = self._id_of_number[numbers[found]]
-            taken[pending[found]] = left[found]
-            others = np.flatnonzero(~found & (left > 1))
-            pending, keys, left = pending[others], keys[others], left[others] - 1
+            found = np.flatnonzero(numbers)
+            words = pending.take(found)
+            ids[words] = self._id_of_number.take(numbers.take(found))
+            taken[words] = left.take(found)
+            others = np.flatnonzero((numbers == 0) & (left > 1))
+            pending, keys = pending.take(others), keys.take(others, axis=0)
+            left = left.take(others) - 1
         return ids, taken
 
 

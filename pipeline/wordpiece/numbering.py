@@ -122,14 +122,17 @@ class WordNumbers:
         slots = self._home(keys)
         numbers = self._number_in_slot.take(slots)
         pending = np.flatnonzero(self._differ(numbers, keys))
+        slots = slots.take(pending)
+        found = numbers.take(pending)
         while True:
             # Another word sits in the slot: ours may be in the next one, up to the first free.
-            pending = pending[numbers[pending] != _NONE]
-            if not len(pending):
+            goes_on = np.flatnonzero(found)
+            if not len(goes_on):
                 return numbers
-            slots[pending] = self._next(slots[pending])
-            numbers[pending] = found = self._number_in_slot[slots[pending]]
-            pending = pending[self._differ(found, keys[pending])]
+            pending, slots = pending.take(goes_on), self._next(slots.take(goes_on))
+            numbers[pending] = found = self._number_in_slot.take(slots)
+            others = np.flatnonzero(self._differ(found, keys.take(pending, axis=0)))
+            pending, slots, found = pending.take(others), slots.take(others), found.take(others)
 
     def _add(self, keys: Keys) -> tuple[Numbers, Positions]:
         """Number words that are not there, each perhaps repeated; also return the new ones."""
