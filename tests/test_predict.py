@@ -18,6 +18,7 @@ from torch import nn
 from bertctl.model.config import BertConfig
 from bertctl.model.finetuning import BertForSequenceClassification
 from bertctl.model.pretraining import BertForPreTraining
+from bertctl.model.tokens import Tokens
 from bertctl.model.weights import initialise
 from bertctl.pipeline.errors import BadInput, OutputRefused
 from bertctl.pipeline.predict.opening import open_model
@@ -158,6 +159,30 @@ def test_words_for_masks_are_those_of_transformers(encoder: Path) -> None:
         assert [[each["token"] for each in one] for one in answer["masks"]] == expected
         found = [[each["probability"] for each in one] for one in answer["masks"]]
         assert np.allclose(found, best.values, atol=1e-5)
+
+
+class OnGpu(torch.Tensor):
+    """Refuses, as a GPU's tensor does, to say which values of a CPU's tensor are meant."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.cpu:
+            return args[0].as_subclass(torch.Tensor)
+        if func is torch.Tensor.__getitem__ and not isinstance(args[0], OnGpu):
+            assert not isinstance(args[1], OnGpu)
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_masks_are_found_where_the_tokens_are_on_a_gpu(
+    encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = ask(encoder, rows_of(*TEXTS))
+
+    def to(tokens: Tokens, device: torch.device) -> Tokens:
+        return replace(tokens, input_ids=tokens.input_ids.as_subclass(OnGpu))
+
+    monkeypatch.setattr(Tokens, "to", to)
+    assert ask(encoder, rows_of(*TEXTS)) == expected
 
 
 @torch.no_grad()

@@ -73,7 +73,8 @@ def _fill(model: nn.Module, asked: Asked) -> list[Answer]:
     """Name the likeliest tokens for every `[MASK]`, in the order they stand."""
     assert isinstance(model, BertForPreTraining)
     places = [_own_rows(asked, number) for number in range(len(asked.rows))]
-    is_mask = asked.tokens.input_ids == asked.vocabulary.mask_id
+    # Where a text's rows lie is known on the CPU, and no tensor there is indexed by one on a GPU.
+    is_mask = asked.tokens.input_ids.cpu() == asked.vocabulary.mask_id
     masked = [rows[is_mask[rows]] for rows in places]
     for row, each in zip(asked.rows, masked, strict=True):
         if not len(each):
