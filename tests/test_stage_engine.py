@@ -13,7 +13,7 @@ import pytest
 
 from bertctl.pipeline.errors import BadInput, OutputRefused, ShareDone, WorkFailed
 from bertctl.pipeline.stage.earlier import open_earlier
-from bertctl.pipeline.stage.files import write_json
+from bertctl.pipeline.stage.files import FileRecord, write_json
 from bertctl.pipeline.stage.labour import Share
 from bertctl.pipeline.stage.lock import holder_of, locked
 from bertctl.pipeline.stage.report import Silent
@@ -320,6 +320,28 @@ def test_output_of_another_format_is_refused(corpus: Path, tmp_path: Path) -> No
     run_toy(corpus, tmp_path / "out")
     with pytest.raises(BadInput, match="is of format 1; this bertctl reads format 2"):
         open_earlier(tmp_path / "out", "toy", format_version=2)
+
+
+def test_file_that_was_touched_is_read_once_more_and_then_remembered(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_toy(corpus, tmp_path / "out")
+    opened, remembered = open_earlier(tmp_path / "out", "toy"), tmp_path / "log" / "checked.json"
+    read: list[str] = []
+    record_of = FileRecord.of
+
+    def recorded(path: Path) -> FileRecord:
+        read.append(path.name)
+        return record_of(path)
+
+    monkeypatch.setattr(FileRecord, "of", recorded)
+    opened.verify(opened.manifest.files, remembered=remembered)
+    assert sorted(read) == [f"bucket-{number}.txt" for number in range(BUCKETS)]
+    os.utime(tmp_path / "out" / "bucket-3.txt", ns=(0, 0))
+    opened.verify(opened.manifest.files, remembered=remembered)
+    assert read[BUCKETS:] == ["bucket-3.txt"]
+    opened.verify(opened.manifest.files, remembered=remembered)
+    assert len(read) == BUCKETS + 1
 
 
 def test_full_disk_is_named(tmp_path: Path) -> None:

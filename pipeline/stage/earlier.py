@@ -28,7 +28,7 @@ class EarlierStage:
         A file is read once: `remembered` is a JSON file of the caller's that keeps what was seen.
         """
         seen = read_json(remembered) or {}
-        before = len(seen)
+        before = dict(seen)
         for name in names:
             path = self.path(name)
             status = path.stat()
@@ -44,7 +44,7 @@ class EarlierStage:
                     hint=f"Make {self.directory} again: the command that made it, with --force.",
                 )
             seen[key] = now
-        if len(seen) != before:
+        if seen != before:
             remembered.parent.mkdir(parents=True, exist_ok=True)
             write_json(remembered, seen)
 
