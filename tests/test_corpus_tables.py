@@ -194,6 +194,40 @@ def test_a_damaged_columnar_file_is_refused_or_counted_once(tmp_path, kind):
         assert found == texts[: len(found)]
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize("chunk_bytes", [1 << 20, 400])
+def test_a_damaged_group_is_named_and_alone_left_out_in_whatever_ranges(
+    tmp_path, kind, chunk_bytes
+):
+    texts = [f"{n} is a number in group {n // 50}." for n in range(200)]
+    path, table = tmp_path / f"t.{kind}", pa.table({"text": texts})
+    if kind == "parquet":
+        pa.parquet.write_table(table, path, row_group_size=50, use_dictionary=False)
+        chunk = pa.parquet.ParquetFile(path).metadata.row_group(2).column(0)
+        start, size = chunk.data_page_offset, chunk.total_compressed_size
+    else:
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with (
+            pa.OSFile(str(path), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema, options=options) as writer,
+        ):
+            starts: list[int] = []
+            for batch in table.to_batches(max_chunksize=50):
+                starts.append(sink.tell())
+                writer.write_batch(batch)
+        start, size = starts[2], starts[3] - starts[2]
+    data = bytearray(path.read_bytes())
+    data[start + size // 2 : start + size] = b"\xff" * (size - size // 2)
+    path.write_bytes(data)
+    name = "row group 3" if kind == "parquet" else "record batch 3"
+    assert f"{name}: can't be read as" in stopped(path)
+    pieces = read_all(path, CorpusSettings(on_bad_input="skip"), chunk_bytes)
+    assert [each.text for each in documents_in(pieces)] == texts[:100] + texts[150:]
+    (described,) = [str(each) for piece in pieces for each in piece.skipped]
+    assert name in described
+    assert sum(piece.source_bytes for piece in pieces) == path.stat().st_size
+
+
 def test_a_row_group_is_read_in_batches_by_one_source_only(tmp_path):
     path = tmp_path / "t.parquet"
     texts = [f"{n} " + "word " * 400 for n in range(20_000)]

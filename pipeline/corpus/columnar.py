@@ -63,31 +63,42 @@ class ColumnReader:
     def portions(self, settings: CorpusSettings, faults: Faults) -> Iterator[Portion]:
         """Yield the text column of each row as a document of its own."""
         try:
-            yield from self._rows(settings, faults)
+            groups = self._groups(settings.text_field)
         except _Unreadable as error:
-            found, expected, hint = error.fault
+            fault = error.fault
         except (pa.ArrowException, OSError) as error:
-            found, expected = f"can't be read as {self._kind.title()} ({error})", "a whole file"
-            hint = "Copy or make the file again."
+            fault = self._damage(error)
         else:
+            ends = [group.offset for group in groups[1:]] + [self._size]
+            for group, end in zip(groups, ends, strict=True):
+                if self._start <= group.offset < self._end:
+                    yield from self._rows(group, settings, faults)
+                    self.consumed += end - group.offset
             return
         if self._start == 0 or faults.policy == "stop":  # other ranges would only repeat it
+            found, expected, hint = fault
             faults.report(found, expected=expected, hint=hint)
 
-    def _rows(self, settings: CorpusSettings, faults: Faults) -> Iterator[Portion]:
+    def _groups(self, field: str) -> list[_Group]:
         opened = _parquet_groups if self._kind == "parquet" else _arrow_groups
-        groups = opened(_for_arrow(self._file), settings.text_field, self._size)
-        ends = [group.offset for group in groups[1:]] + [self._size]
-        for group, end in zip(groups, ends, strict=True):
-            if self._start <= group.offset < self._end:
-                for row, text in enumerate(chain.from_iterable(map(_texts, group.batches())), 1):
-                    if isinstance(text, str):
-                        yield portion_of_record(text, unwrap=settings.unwrap)
-                    else:
-                        found, expected, hint = _what_is_wrong(text)
-                        within = f"{group.name}, row {row:,}"
-                        faults.report(found, expected=expected, hint=hint, within=within)
-                self.consumed += end - group.offset
+        return opened(_for_arrow(self._file), field, self._size)
+
+    def _rows(self, group: _Group, settings: CorpusSettings, faults: Faults) -> Iterator[Portion]:
+        try:
+            for row, text in enumerate(chain.from_iterable(map(_texts, group.batches())), 1):
+                if isinstance(text, str):
+                    yield portion_of_record(text, unwrap=settings.unwrap)
+                else:
+                    found, expected, hint = _what_is_wrong(text)
+                    within = f"{group.name}, row {row:,}"
+                    faults.report(found, expected=expected, hint=hint, within=within)
+        except (pa.ArrowException, OSError) as error:  # no other range comes to this group
+            found, expected, hint = self._damage(error)
+            faults.report(found, expected=expected, hint=hint, within=group.name)
+
+    def _damage(self, error: Exception) -> Fault:
+        found = f"can't be read as {self._kind.title()} ({error})"
+        return found, "a whole file", "Copy or make the file again."
 
 
 def _for_arrow(file: Handle) -> Any:

@@ -41,7 +41,7 @@ class CorpusSettings:
     on_bad_input: Literal["stop", "skip"] = setting(
         "stop",
         "What to do with text that can't be read: stop with its place, or leave out that line, "
-        "record or rest of an archive, count it and report it.",
+        "record, or rest of an archive or row group, count it and report it.",
     )
     max_document_bytes: int = setting(
         4 << 20,
