@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from bertctl.pipeline.corpus.settings import SentenceSettings
-from bertctl.pipeline.errors import BadInput, ShareDone
+from bertctl.pipeline.errors import BadInput, ShareDone, WorkFailed
 from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.shard.stage import shard
+from bertctl.pipeline.shard.tokenising import encoder_for
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.wordpiece.files import load_vocabulary
+from bertctl.pipeline.wordpiece.vocabulary import Vocabulary
 
 from .corpora import write_corpus, write_vocabulary
 from .killing import bytes_of, committed_units
@@ -142,6 +145,21 @@ def test_cluster_that_loses_a_worker_gives_the_same_bytes(
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert bytes_of(output) == whole
+
+
+def test_worker_that_outlives_a_command_takes_no_ids_from_an_older_vocabulary(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "vocab.txt"
+    place.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\none\ntwo\n")
+    first = Vocabulary.fingerprint(*load_vocabulary(place))
+    assert encoder_for(place, first).encode_lines(b"one two\n")[0].tolist() == [5, 6]
+    place.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ntwo\none\n")
+    second = Vocabulary.fingerprint(*load_vocabulary(place))
+    assert encoder_for(place, second).encode_lines(b"one two\n")[0].tolist() == [6, 5]
+    with pytest.raises(WorkFailed, match="another vocabulary than when this command began"):
+        encoder_for(place, first)
+    assert encoder_for(place, second).encode_lines(b"one\n")[0].tolist() == [6]
 
 
 def test_cluster_that_is_not_there_is_refused(

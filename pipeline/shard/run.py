@@ -51,7 +51,7 @@ def run(
     how = request.how
     keep_freed_memory()
     _warn_of_cap(site.reporter, request.instances)
-    encoder = use_encoder(request.vocab, vocabulary, normalization)
+    encoder = use_encoder(vocabulary, normalization)
     chinese_words = needs_chinese_words(request.instances, request.sentences)
     scratch = None if how.scratch is None else Path(how.scratch)
     if request.corpus.max_documents is None:
@@ -64,7 +64,13 @@ def run(
     corpus = pass_over(
         site,
         request.corpus,
-        Tokenise(request.vocab, request.sentences, request.instances.seed, chinese_words),
+        Tokenise(
+            request.vocab,
+            site.recipe.earlier["vocab"],
+            request.sentences,
+            request.instances.seed,
+            chinese_words,
+        ),
         phase="tokenise",
         made_from=fingerprint_of(
             [

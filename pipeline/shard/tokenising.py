@@ -13,6 +13,7 @@ from ..corpus.documents import Document
 from ..corpus.sentences import sentence_lines
 from ..corpus.settings import SentenceSettings
 from ..corpus.stripping import count_line_ends
+from ..errors import WorkFailed
 from ..stage.units import WORK, UnitBuilder
 from ..wordpiece.encode import WordPieceEncoder
 from ..wordpiece.files import load_vocabulary
@@ -24,25 +25,37 @@ from .tokens import TokenisedDocuments
 class _Encoder(threading.local):
     """An encoder learns words as it goes: a thread, as Dask's workers have several, has its own."""
 
-    vocab: Path | None = None
+    fingerprint = ""
     encoder: WordPieceEncoder
 
 
 _OWN = _Encoder()
 
 
-def encoder_for(vocab: Path) -> WordPieceEncoder:
-    """Return this thread's encoder; forked workers find their parent's, with what it knows."""
-    if _OWN.vocab != vocab:
-        return use_encoder(vocab, *load_vocabulary(vocab))
+def encoder_for(vocab: Path, fingerprint: str) -> WordPieceEncoder:
+    """Return this thread's encoder; forked workers find their parent's, with what it knows.
+
+    Dask's workers outlive commands, and what `vocab` names may have been made anew meanwhile.
+
+    Raises:
+        WorkFailed: what stands there hasn't that fingerprint.
+    """
+    if _OWN.fingerprint != fingerprint:
+        use_encoder(*load_vocabulary(vocab))
+        if _OWN.fingerprint != fingerprint:
+            raise WorkFailed(
+                f"{vocab} holds another vocabulary than when this command began: "
+                f"{_OWN.fingerprint[:12]}…; expected {fingerprint[:12]}….",
+                hint="Run the command again once the vocabulary is made. Do all machines see the "
+                "same files there?",
+            )
     return _OWN.encoder
 
 
-def use_encoder(
-    vocab: Path, vocabulary: Vocabulary, normalization: Normalization
-) -> WordPieceEncoder:
-    """Give this thread an encoder for what was read from `vocab`."""
-    _OWN.encoder, _OWN.vocab = WordPieceEncoder(vocabulary, normalization), vocab
+def use_encoder(vocabulary: Vocabulary, normalization: Normalization) -> WordPieceEncoder:
+    """Give this thread an encoder for a vocabulary."""
+    _OWN.encoder = WordPieceEncoder(vocabulary, normalization)
+    _OWN.fingerprint = vocabulary.fingerprint(normalization)
     return _OWN.encoder
 
 
@@ -50,10 +63,12 @@ def use_encoder(
 class Tokenise:
     """Makes the unit of a piece: its documents' token ids, in the order of their bucket keys.
 
+    `fingerprint` is that of the vocabulary which stands at `vocab`.
     With `chinese_words` it also says which tokens continue a word, which nobody could tell later.
     """
 
     vocab: Path
+    fingerprint: str
     sentences: SentenceSettings
     seed: int
     chinese_words: bool = False
@@ -62,7 +77,7 @@ class Tokenise:
         self, documents: Sequence[Document], builder: UnitBuilder, name: str
     ) -> dict[str, int]:
         """Write the documents that have any token; return what is worth counting."""
-        encoder = encoder_for(self.vocab)
+        encoder = encoder_for(self.vocab, self.fingerprint)
         words, library_words = encoder.num_words, encoder.num_library_words
         tokenised = self._tokenise(documents, encoder)
         if len(tokenised):
