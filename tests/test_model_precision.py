@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
 from bertctl.model.config import BertConfig
+from bertctl.model.layers import LayerNorm
 from bertctl.model.precision import Precision, bfloat16_supported
 from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.weights import initialise
@@ -44,6 +46,25 @@ def test_bfloat16_loss_and_gradients_are_near_those_of_float32() -> None:
             continue
         difference = (coarse_gradients[name] - expected).norm() / expected.norm()
         assert float(difference) < 0.1, name
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.3])
+def test_norms_gradients_are_summed_in_float32_over_thousands_of_bfloat16_rows(mean: float) -> None:
+    generator = torch.Generator().manual_seed(2)
+    rows = torch.randn(4096, 67, generator=generator).bfloat16()
+    upstream = (mean + torch.randn(rows.shape, generator=generator)).bfloat16()
+    norm = LayerNorm(67, eps=1e-12)
+    norm(rows).backward(upstream)
+    exact = upstream.double()
+    variance, centre = torch.var_mean(rows.double(), 1, correction=0, keepdim=True)
+    normed = (rows.double() - centre) * variance.rsqrt()
+    for parameter, expected in (
+        (norm.weight, (exact * normed).sum(0)),
+        (norm.bias, exact.sum(0)),
+    ):
+        assert parameter.grad is not None
+        difference = (parameter.grad - expected).norm() / expected.norm()
+        assert float(difference) < 1e-5
 
 
 def test_support_for_bfloat16_is_told_for_every_device() -> None:
