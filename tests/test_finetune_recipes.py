@@ -33,9 +33,11 @@ from .finetune_toys import (
     choice_rows,
     read_lines,
     request,
+    rows,
     scored_rows,
     squad,
     tagged_rows,
+    write_csv,
     write_lines,
     write_start,
     write_task,
@@ -142,6 +144,22 @@ def test_folds_validate_every_row_once_and_the_model_learns_from_all(
     assert metrics["mean"]["test"] == final["test"]
 
 
+def test_rows_that_nothing_is_learnt_from_are_predicted_at_their_place(
+    start: Path, tmp_path: Path
+) -> None:
+    some = rows(25, 4)
+    for place in (0, 6, 7, 19):
+        some[place]["label"] = "-"
+    write_csv(tmp_path / "train.csv", some)
+    asked = request(tmp_path, model=start, parts=("train",), folds=2, epochs=1, ignore_label=("-",))
+    finetune(asked, tmp_path / "out", reporter=Silent())
+    told = read_lines(tmp_path / "out" / "predictions-validation.jsonl")
+    assert [each["row"] for each in told] == list(range(1, 26))
+    given = [each["label"] for each in some]
+    assert [each["label"] or "-" for each in told] == given
+    assert {each["prediction"] for each in told} <= {*given} - {"-"}
+
+
 def test_what_folds_settle_is_their_mean() -> None:
     results = [{"tuned": {"a": 1.0}}, {"tuned": {}}, {"tuned": {"a": 4.0}}]
     assert mean_tuned(results) == {"a": 2.5}
@@ -154,7 +172,7 @@ def test_model_of_all_rows_takes_the_epoch_that_is_best_on_average(
     assert mean_best_epoch([{"best_epoch": each} for each in epochs]) == expected
 
 
-def examples_of(texts: Sequence[str], labels: Sequence[str]) -> Examples[TextRow]:
+def examples_of(texts: Sequence[str], labels: Sequence[str | None]) -> Examples[TextRow]:
     rows = [TextRow(text, None, label) for text, label in zip(texts, labels, strict=True)]
     return Examples(Table(Path("t.csv"), "", {"text": texts}, []), rows, range(len(rows)))
 
@@ -169,6 +187,17 @@ def test_rows_of_equal_content_are_never_on_both_sides_and_labels_are_dealt_even
     rare = np.array(labels[:40]) == "x"
     assert np.bincount(distinct[rare]).tolist() == [2] * 5
     assert (fold_of(examples_of(texts, labels), folds=5, seed=4) != folds).any()
+
+
+def test_rows_that_nothing_is_learnt_from_leave_the_others_in_their_folds() -> None:
+    texts = [f"text {number}" for number in range(30)]
+    labels = ["xyz"[number % 3] for number in range(30)]
+    expected = fold_of(examples_of(texts, labels), folds=4, seed=3)
+    more = ["text 8", *(f"none {number}" for number in range(10))]
+    folds = fold_of(examples_of([*more, *texts], [*[None] * 11, *labels]), folds=4, seed=3)
+    assert folds[11:].tolist() == expected.tolist()
+    assert folds[0] == expected[8]
+    assert np.bincount(folds[1:]).tolist() == [10] * 4
 
 
 def test_training_ends_when_no_epoch_has_been_better_for_a_while(

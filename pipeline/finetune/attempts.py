@@ -91,14 +91,19 @@ def fold_of(examples: Examples[Any], *, folds: int, seed: int) -> npt.NDArray[np
     """Return which fold each row belongs to (R,), dealt so that folds are about as large.
 
     Rows of equal content belong to one fold, so that none is validated on what it learnt; rows of
-    one label are dealt out evenly.
+    one label are dealt out evenly. Those that nothing is learnt from are dealt last: the others lie
+    as they would without them.
     """
-    first: dict[Hashable, int] = {}
-    for number, row in enumerate(examples.rows):
-        first.setdefault(row.content, number)
-    contents = list(first)
-    labels = [str(getattr(examples.rows[number], "label", "")) for number in first.values()]
-    drawn = KeyedRandom(seed, "folds", folds).bits(len(contents)).tolist()
-    order = sorted(range(len(contents)), key=lambda place: (labels[place], drawn[place]))
+    first: dict[Hashable, Any] = {}
+    for row in sorted(examples.rows, key=lambda row: not row.teaches):
+        first.setdefault(row.content, row)
+    contents, rows = list(first), list(first.values())
+    drawn = KeyedRandom(seed, "folds", folds).bits(len(rows)).tolist()
+
+    def rank(place: int) -> tuple[bool, str, int]:
+        row = rows[place]
+        return not row.teaches, str(getattr(row, "label", "")), drawn[place]
+
+    order = sorted(range(len(rows)), key=rank)
     dealt = {contents[place]: number % folds for number, place in enumerate(order)}
     return np.array([dealt[row.content] for row in examples.rows], np.int64)

@@ -33,23 +33,21 @@ def encode_parts(
     return {name: Part(each, task.encode(encoder, each)) for name, each in examples.items()}
 
 
-def parts_of(attempt: Attempt, parts: Parts, task: Task, encoder: WordPieceEncoder) -> Parts:
-    """Return what a run learns from, is validated on and tested on.
+def parts_of_fold(
+    attempt: Attempt, whole: Examples[Any], task: Task, encoder: WordPieceEncoder
+) -> Parts:
+    """Return what the run of a fold learns from and is validated on.
 
-    A fold's own rows validate it, and the others are learnt. A run over all rows after folds has
-    none to validate it.
+    Its own rows of the `whole` training file validate it, those that nothing can be learnt from
+    included, so that each is predicted once. Of the others it learns.
     """
-    if attempt.fold is None:
-        return parts
     assert attempt.settings.folds is not None
-    whole = parts["train"].examples
     folds = fold_of(whole, folds=attempt.settings.folds, seed=attempt.settings.seed)
-    rows = np.arange(len(whole))
     return encode_parts(
         task,
         encoder,
         {
-            "train": whole.select(rows[folds != attempt.fold].tolist()),
-            "validation": whole.select(rows[folds == attempt.fold].tolist()),
+            "train": whole.select(np.flatnonzero(folds != attempt.fold).tolist()).to_learn_from(),
+            "validation": whole.select(np.flatnonzero(folds == attempt.fold).tolist()),
         },
     )

@@ -18,7 +18,8 @@ from ..training.starting_point import StartingPoint
 from ..wordpiece.encode import WordPieceEncoder
 from .attempts import Attempt
 from .course import FinetuningCourse, predict
-from .parts import Part, Parts, parts_of
+from .examples.examples import Examples
+from .parts import Part, Parts, parts_of_fold
 from .request import FinetuneRequest
 from .tasks.task import Outputs, Task
 
@@ -33,6 +34,8 @@ class Plan:
     start: StartingPoint
     weights: ModelFiles | None
     """None for random weights."""
+    train: Examples[Any]
+    """The training file, with the rows that nothing is learnt from"""
     parts: Parts
     encoder: WordPieceEncoder
     tokenizer: Path
@@ -46,7 +49,7 @@ class Plan:
         if attempt.name not in self._folds:
             # One at a time: a fold is most of the training file again.
             self._folds.clear()
-            self._folds[attempt.name] = parts_of(attempt, self.parts, self.task, self.encoder)
+            self._folds[attempt.name] = parts_of_fold(attempt, self.train, self.task, self.encoder)
         return self._folds[attempt.name]
 
     def course(self, attempt: Attempt) -> FinetuningCourse:

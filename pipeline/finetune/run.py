@@ -38,6 +38,7 @@ def run(site: Site, request: FinetuneRequest, material: Material, beginning: Beg
         task=beginning.task,
         start=material.start,
         weights=beginning.weights,
+        train=material.examples["train"],
         parts=encode_parts(beginning.task, beginning.encoder, beginning.examples),
         encoder=beginning.encoder,
         tokenizer=_write_tokenizer(site, material),
