@@ -119,6 +119,7 @@ def our_training(setting: Setting, config: BertConfig, precision: Precision) -> 
         course = FinetuningCourse(
             task=task,
             items=task.encode(encoder, some),
+            numbers=some.numbers,
             settings=setting.settings,
             seed=number,
             micro_batch_size=machine.micro_batch_size,

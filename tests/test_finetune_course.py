@@ -45,6 +45,7 @@ def course(*, seed: int = 3, micro_batch_size: int = 4) -> FinetuningCourse:
     return FinetuningCourse(
         task=task(),
         items=items(),
+        numbers=range(0, 2 * ROWS, 2),
         settings=FinetuneSettings(epochs=3, batch_size=10),
         seed=seed,
         micro_batch_size=micro_batch_size,
@@ -74,6 +75,12 @@ def test_order_is_a_function_of_seed_and_step_alone() -> None:
     backwards = [course().rows(step) for step in reversed(range(9))][::-1]
     assert all((first.rows(step) == backwards[step]).all() for step in range(9))
     assert any((first.rows(step) != other.rows(step)).any() for step in range(9))
+
+
+def test_rows_of_a_step_are_named_as_the_file_counts_them() -> None:
+    each = course()
+    rows = sorted(1 + 2 * each.rows(2))
+    assert each.describe(2, []) == f"Its training rows: {', '.join(map(str, rows))}."
 
 
 def test_gradient_of_a_step_does_not_depend_on_how_the_batch_is_cut() -> None:

@@ -57,6 +57,8 @@ class FinetuningCourse:
 
     task: Task
     items: Items
+    numbers: Sequence[int]
+    """Which row of the file each row of the items is, counted from 0"""
     settings: FinetuneSettings
     seed: int
     micro_batch_size: int
@@ -137,7 +139,7 @@ class FinetuningCourse:
         items = self.rows(step)
         parts = dict(by_length(self.items.lengths, self.items.sizes, items, self.micro_batch_size))
         some = np.concatenate([parts[each] for each in positions]) if positions else items
-        rows = sorted({row + 1 for row in self.items.rows[some].tolist()})
+        rows = sorted({self.numbers[row] + 1 for row in self.items.rows[some].tolist()})
         return f"Its training rows: {', '.join(map(str, rows))}."
 
 

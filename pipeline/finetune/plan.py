@@ -54,9 +54,11 @@ class Plan:
 
     def course(self, attempt: Attempt) -> FinetuningCourse:
         """Return the steps of a run."""
+        part = self.parts_of(attempt)["train"]
         return FinetuningCourse(
             task=self.task,
-            items=self.parts_of(attempt)["train"].items,
+            items=part.items,
+            numbers=part.examples.numbers,
             settings=attempt.settings,
             seed=attempt.seed,
             micro_batch_size=self.machine.micro_batch_size,
