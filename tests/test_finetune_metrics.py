@@ -6,9 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bertctl.pipeline.finetune.results import best_place, best_run, summary
+from bertctl.pipeline.finetune.tasks.labels import confusion_table
 from bertctl.pipeline.finetune.tasks.metrics import (
     accuracy,
-    confusion_matrix,
     log_softmax,
     macro_f1,
     pearson,
@@ -36,12 +36,20 @@ PAIRS = st.integers(2, 7).flatmap(
 def test_figures_are_those_of_scikit_learn(case: tuple[int, list[tuple[int, int]]]) -> None:
     classes, pairs = case
     labels, predicted = np.array(pairs).T
-    confusion = confusion_matrix(labels, predicted, classes)
-    reference = sklearn.metrics.confusion_matrix(labels, predicted, labels=range(classes))
-    assert (confusion == reference).all()
-    assert accuracy(confusion) == pytest.approx(sklearn.metrics.accuracy_score(labels, predicted))
-    expected = sklearn.metrics.f1_score(labels, predicted, average="macro")
-    assert macro_f1(confusion) == pytest.approx(expected)
+    confusion = sklearn.metrics.confusion_matrix(labels, predicted, labels=range(classes))
+    names = [f"l{id}" for id in range(classes)]
+    assert confusion_table(labels, predicted, names) == {
+        name: {names[id]: count for id, count in enumerate(row) if count}
+        for name, row in zip(names, confusion.tolist(), strict=True)
+        if any(row)
+    }
+    right = np.diagonal(confusion)
+    total = confusion.sum(axis=0) + confusion.sum(axis=1)
+    # Figures are kept: those of counts are those of the whole table, to the bit.
+    assert accuracy(labels, predicted) == right.sum() / confusion.sum()
+    found = macro_f1(labels, predicted, classes)
+    assert found == np.mean(2 * right[total > 0] / total[total > 0])
+    assert found == pytest.approx(sklearn.metrics.f1_score(labels, predicted, average="macro"))
 
 
 def test_log_probabilities_are_those_of_scipy_however_great_the_logits() -> None:

@@ -1,6 +1,7 @@
 """What is told of a finished run beside its figures, and of rows without a label."""
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +110,24 @@ def test_table_by_class_is_sklearns() -> None:
     )
     for name, *figures in zip(LABELS, *expected, strict=True):
         assert list(some.tables["per_class"][name].values()) == pytest.approx(figures)
+
+
+def test_memory_for_figures_grows_with_the_classes_and_not_their_square() -> None:
+    count = 1500
+    labels = tuple(f"l{number}" for number in range(count))
+    some = [TextRow(f"t{number}", None, labels[7 * number]) for number in range(5)]
+    examples = Examples(Table(Path("t.csv"), "", {"": some}, []), some, range(5))
+    asked = FinetuneSettings(window_pooling="vote")
+    task = classes(Known(labels, {"problem_type": SINGLE}), asked, examples)
+    lengths = np.full(5, 3)
+    sequences = Sequences(np.zeros(15, np.uint16), lengths, lengths)
+    items = whole_sequences(sequences, np.arange(5), 7 * np.arange(5), num_rows=5)
+    outputs = np.random.default_rng(2).normal(size=(5, count)).astype(np.float32)
+    tracemalloc.start()
+    task.judge(items, outputs, examples, {}).measure()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < count**2
 
 
 @pytest.fixture(scope="module")

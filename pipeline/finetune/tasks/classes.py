@@ -24,7 +24,7 @@ from ..examples.examples import Examples, Known
 from ..examples.texts import TextRow
 from ..settings import FinetuneSettings
 from .labels import class_weights, confusion_table, label_config, per_class
-from .metrics import accuracy, confusion_matrix, log_softmax, macro_f1
+from .metrics import accuracy, log_softmax, macro_f1
 from .sequences import Ints
 from .task import Batch, Figures, Floats, Items, Judgement, Outputs, Targets, Task
 from .texts import encode_texts, pooled_log_probs, pooled_mean
@@ -90,7 +90,8 @@ def _judge(
     log_probs = pooled_log_probs(log_softmax(outputs), items)
     predicted = log_probs.argmax(axis=1)
     if votes:
-        voted = pooled_mean(np.eye(len(labels))[outputs.argmax(axis=1)], items)
+        votes_for = outputs.argmax(axis=1)[:, None] == np.arange(len(labels))
+        voted = pooled_mean(votes_for.astype(np.float64), items)
         # Of labels with as many votes the likelier one.
         predicted = np.where(voted == voted.max(axis=1, keepdims=True), log_probs, -np.inf).argmax(
             axis=1
@@ -103,7 +104,6 @@ def _judge(
     ).astype(np.float64)
     probabilities = np.exp(log_probs)
     told = probabilities.round(DIGITS)
-    confusion = _confusion(statistics, len(labels))
 
     def tell(row: int) -> dict[str, Any]:
         return {
@@ -120,25 +120,20 @@ def _judge(
         wrong=truth[scored] != predicted[scored],
         confidence=probabilities[scored, predicted[scored]],
         tables={
-            "confusion": confusion_table(confusion, labels),
-            "per_class": per_class(confusion, labels),
+            "confusion": confusion_table(truth[scored], predicted[scored], labels),
+            "per_class": per_class(truth[scored], predicted[scored], labels),
         }
         if len(scored)
         else {},
     )
 
 
-def _confusion(statistics: Floats, num_labels: int) -> Ints:
-    truth, predicted = statistics[:, :2].astype(np.int64).T
-    return confusion_matrix(truth, predicted, num_labels)
-
-
 def _figures(statistics: Floats, *, num_labels: int) -> Figures:
     """Return accuracy, macro-F1 and the mean loss in nats."""
-    confusion = _confusion(statistics, num_labels)
+    truth, predicted = statistics[:, :2].astype(np.int64).T
     return {
-        "accuracy": accuracy(confusion),
-        "macro_f1": macro_f1(confusion),
+        "accuracy": accuracy(truth, predicted),
+        "macro_f1": macro_f1(truth, predicted, num_labels),
         "loss": float(statistics[:, 2].mean()),
     }
 

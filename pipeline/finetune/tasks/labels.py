@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..settings import FinetuneSettings
-from .metrics import f1, share
+from .metrics import class_counts, f1, share
 from .sequences import Ints
 from .task import Floats, Targets
 
@@ -35,22 +35,28 @@ def class_weights(targets: Targets, num_labels: int, settings: FinetuneSettings)
     return weights
 
 
-def confusion_table(confusion: Ints, labels: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return how often each label was taken for each other, by name, where it ever was."""
-    return {
-        name: {labels[other]: int(row[other]) for other in np.flatnonzero(row).tolist()}
-        for name, row in zip(labels, confusion, strict=True)
-        if row.any()
-    }
+def confusion_table(
+    truth: Ints, predicted: Ints, labels: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Return how often each label was taken for each other, by name, where it ever was.
+
+    `truth`, `predicted`: (R,) ids of labels.
+    """
+    cells, counts = np.unique(truth * len(labels) + predicted, return_counts=True)
+    table: dict[str, dict[str, int]] = {}
+    for cell, count in zip(cells.tolist(), counts.tolist(), strict=True):
+        label, other = divmod(cell, len(labels))
+        table.setdefault(labels[label], {})[labels[other]] = count
+    return table
 
 
-def per_class(confusion: Ints, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+def per_class(truth: Ints, predicted: Ints, labels: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return precision, recall, F1 and number of rows of each label that occurs or is predicted."""
-    right, true, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    right, said, true = class_counts(truth, predicted, len(labels))
     return {
-        name: class_figures(int(right[id]), int(predicted[id]), int(true[id]))
+        name: class_figures(int(right[id]), int(said[id]), int(true[id]))
         for id, name in enumerate(labels)
-        if true[id] or predicted[id]
+        if true[id] or said[id]
     }
 
 
