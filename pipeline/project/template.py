@@ -37,7 +37,7 @@ class _Size:
 
 _SIZES = (
     _Size(20, 8_000, "tiny", 10, 32, "1e-3", 10, "1e-3", drops=False),
-    _Size(300, 16_000, "mini", 5, 32, "1e-3", 5, "3e-4", drops=False),
+    _Size(300, 16_000, "mini", 5, 16, "5e-4", 5, "3e-4", drops=False),
     _Size(3_000, 30_522, "small", 10, 128, "5e-4", 4, "1e-4", drops=True),
     _Size(float("inf"), 30_522, "base", 40, 256, "1e-4", 3, "2e-5", drops=True),
 )
