@@ -46,7 +46,8 @@ class MomentOptimizer(ABC):
     """Changes parameters by their gradients, a group at a time.
 
     `param_groups`: each has `params`, `lr` and what else its rule needs. `state`: of each parameter
-    that has had a gradient `step`, `exp_avg` and `exp_avg_sq`, as torch's AdamW has them.
+    that has had a gradient, or whose memory is reserved, `step`, `exp_avg` and `exp_avg_sq`, as
+    torch's AdamW has them.
     """
 
     def __init__(
@@ -62,6 +63,12 @@ class MomentOptimizer(ABC):
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
+
+    def reserve(self) -> None:
+        """Take the memory of all parameters' moments now, which the first step would take."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self._state_of(parameter, group)
 
     @torch.no_grad()
     def step(self) -> None:

@@ -6,17 +6,22 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
+from bertctl.model.optimiser import adamw
 from bertctl.pipeline.errors import WorkFailed
+from bertctl.pipeline.pretrain import fitting
 from bertctl.pipeline.pretrain.fitting import largest_that_fits
 from bertctl.pipeline.training.checkpoint import Snapshot
 from bertctl.pipeline.training.log import MetricsLog
 from bertctl.pipeline.training.loop import TrainingState, naming_micro_batches
 from bertctl.pipeline.training.machine import Machine
 from bertctl.pipeline.training.saving import Saver, saving
+from bertctl.pipeline.training.team import ALONE
 
 CPU = Machine(torch.device("cpu"), "float32", threads=1, micro_batch_size=8, tokens_at_once=1024)
 
@@ -144,6 +149,30 @@ def test_largest_micro_batch_that_fits_is_found_by_halving() -> None:
     assert found.micro_batch_size == 2
     with pytest.raises(WorkFailed, match="Not even one instance of 128 tokens"):
         largest_that_fits(CPU, lambda _: False, longest=128)
+
+
+def test_moments_take_their_memory_before_a_micro_batch_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = torch.nn.Linear(3, 2)
+    state = TrainingState(model, adamw(model, learning_rate=0.1, weight_decay=0.01))
+    plan: Any = SimpleNamespace(longest=128)
+
+    def fits(*_: object) -> bool:
+        assert {each.shape for each in state.optimizer.state} == {(2, 3), (2,)}
+        return True
+
+    monkeypatch.setattr(fitting, "_fits", fits)
+    machine = replace(CPU, device=torch.device("cuda"))
+    assert fitting.fitted(machine, plan, state, ALONE) == machine
+    # The first step is that of an optimizer that made them itself.
+    other = torch.nn.Linear(3, 2)
+    other.load_state_dict(model.state_dict())
+    late = adamw(other, learning_rate=0.1, weight_decay=0.01)
+    for each, optimizer in ((model, state.optimizer), (other, late)):
+        each(torch.ones(5, 3)).square().sum().backward()
+        optimizer.step()
+    assert torch.equal(model.weight, other.weight)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ def fitted(machine: Machine, plan: Plan, state: TrainingState, team: Team) -> Ma
     """
     if machine.tokens_at_once is None or machine.device.type == "cpu":
         return machine
+    # They are there after a resume, too: a run that goes on finds the same micro-batch.
+    state.optimizer.reserve()
     return largest_that_fits(
         machine,
         lambda tried: bool(team.smallest(int(_fits(tried, plan, state)))),
