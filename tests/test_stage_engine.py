@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -594,6 +595,48 @@ def test_force_goes_on_with_what_was_begun_by_the_same_recipe(corpus: Path, tmp_
     )
     run_toy(corpus, killed, force=True, reporter=reporter)
     assert any("Continuing" in notice for notice in reporter.notices)
+
+
+@pytest.mark.parametrize("lost", [None, "recipe.json"])
+def test_force_that_is_stopped_at_any_step_is_gone_on_with_by_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str | None
+) -> None:
+    corpus, whole = tmp_path / "corpus", tmp_path / "whole"
+    corpus.mkdir()
+    (corpus / "only.txt").write_text("some words of several lengths")
+    run_toy(corpus, whole, size=4)
+    unlink, replace = Path.unlink, Path.replace
+    left = step = 0
+
+    def count(place: Path) -> None:
+        nonlocal left
+        if place.parent.name.startswith("out") and not place.name.startswith(".lock"):
+            left -= 1
+            if left < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
+
+    def counted_unlink(self: Path, missing_ok: bool = False) -> None:
+        count(self)
+        unlink(self, missing_ok)
+
+    def counted_replace(self: Path, target: Path) -> Path:
+        count(target)
+        return replace(self, target)
+
+    while left <= 0:
+        output = tmp_path / f"out-{step}"
+        run_toy(corpus, output, size=3)
+        if lost:
+            (output / lost).unlink()
+        left = step
+        with monkeypatch.context() as patch, suppress(OSError):
+            patch.setattr(Path, "unlink", counted_unlink)
+            patch.setattr(Path, "replace", counted_replace)
+            run_toy(corpus, output, size=4, force=True, makes_room=True)
+        run_toy(corpus, output, size=4, force=True, makes_room=True)
+        assert bytes_of(output) == bytes_of(whole)
+        step += 1
+    assert step > 2 * BUCKETS
 
 
 def test_manifest_never_vouches_for_another_run(corpus: Path, tmp_path: Path) -> None:

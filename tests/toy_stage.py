@@ -83,6 +83,7 @@ def work(site: Site, *, delay: float) -> Finished:
     made = dict(site.labour.run(build_chunk, chunks))
     contents = {path: unit.result["digest"] for path, unit in made.items()}
     names = tuple(sorted(name for unit in made.values() for name in unit.files))
+    site.make_room()
     key = fingerprint_of(sorted(contents.values()))
     buckets = [Bucket(site.units, n, names, key, delay) for n in range(BUCKETS)]
     files: dict[str, FileRecord] = {}
@@ -106,6 +107,7 @@ def run_toy(
     share: Share | None = None,
     delay: float = 0.0,
     force: bool = False,
+    makes_room: bool = False,
     reads: Sequence[Path] = (),
     reporter: Reporter | None = None,
     numerics: Mapping[str, Any] | None = None,
@@ -123,6 +125,7 @@ def run_toy(
         reads=reads,
         labour=Labour(workers, share=share),
         force=force,
+        makes_room=makes_room,
     )
 
 

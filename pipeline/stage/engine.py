@@ -21,7 +21,7 @@ from .comparing import (
     refuse_other,
     total_content,
 )
-from .files import FileRecord, write_json
+from .files import FileRecord, publish, write_json
 from .labour import Labour
 from .lock import LOCK, locked
 from .made_from import MADE_FROM, sources_among, write_note
@@ -206,13 +206,17 @@ class _Room:
     is_made: bool = False
 
     def make(self) -> None:
-        """Remove what is in the way, and say what is made here from now on."""
+        """Remove what is in the way, and say what is made here from now on.
+
+        Wherever this ends, on a full disk or by a kill, one recipe or the other says whose all is.
+        """
         if self.is_made:
             return
+        aside = self.directory / _ASIDE / unshared(RECIPE)
+        write_json(aside, self.recipe.as_json())
         if self.is_taken:
             remove_ours(self.directory)
-        aside = self.directory / _ASIDE / unshared(RECIPE)
-        write_json(self.directory / RECIPE, self.recipe.as_json(), aside=aside)
+        publish(aside, self.directory / RECIPE)
         self.is_made = True
 
 

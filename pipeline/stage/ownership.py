@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import OutputRefused
-from .files import read_json
+from .files import read_json, write_json
 from .lock import LOCK
 from .made_from import MADE_FROM
 from .manifest import MANIFEST, RECIPE, Manifest
 from .recipe import Recipe
-from .units import WORK
+from .units import WORK, unshared
 
 SEEN_INPUTS = "log/inputs.json"
 """Where the engine remembers another listing of inputs that turned out to hold the same content."""
@@ -91,7 +91,10 @@ def _is_first_trace(path: Path) -> bool:
 
 
 def remove_ours(directory: Path) -> None:
-    """Remove the files that the directory's own recipe or manifest names, and nothing else."""
+    """Remove the files that the directory's own recipe or manifest names, and nothing else.
+
+    The recipe stays: until another is moved over it, it says whose the rest is, wherever this ends.
+    """
     manifest = Manifest.read(directory)
     recipe = recipe_at(directory) or (manifest and manifest.recipe)
     if recipe is None:
@@ -103,7 +106,10 @@ def remove_ours(directory: Path) -> None:
             f"{RECIPE} or {MANIFEST} isn't as bertctl wrote it.",
             hint="Give another --output.",
         )
-    named = {path for name in names for path in directory.glob(name) if _is_within(directory, path)}
+    if recipe_at(directory) is None:
+        aside = directory / WORK / "aside" / unshared(f"old-{RECIPE}")
+        write_json(directory / RECIPE, recipe.as_json(), aside=aside)
+    named = _matching(directory, names)
     # The manifest goes first: from here on the directory no longer claims to be complete.
     (directory / MANIFEST).unlink(missing_ok=True)
     for path in named:
@@ -113,7 +119,10 @@ def remove_ours(directory: Path) -> None:
         while path != directory and path.is_dir() and not any(path.iterdir()):
             path.rmdir()
             path = path.parent
-    (directory / RECIPE).unlink(missing_ok=True)
+
+
+def _matching(directory: Path, names: Iterable[str]) -> set[Path]:
+    return {path for name in names for path in directory.glob(name) if _is_within(directory, path)}
 
 
 def _is_within(directory: Path, path: Path) -> bool:
