@@ -14,12 +14,14 @@ import pytest
 
 from bertctl.pipeline.corpus.settings import CorpusSettings, SentenceSettings
 from bertctl.pipeline.errors import BadInput, OutputRefused
+from bertctl.pipeline.shard import bucketing
 from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.shard.tokenising import Tokenise
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.stage.units import Unit
 from bertctl.pipeline.vocab.request import VocabRequest
 from bertctl.pipeline.vocab.settings import VocabSettings
 from bertctl.pipeline.vocab.stage import vocab as learn
@@ -361,6 +363,32 @@ def test_shards_of_a_corpus_that_shrank_meanwhile_are_gone(vocab: Path, tmp_path
         (corpus / f"{number}.txt").unlink()
     (corpus / "0.txt").write_text("\n\n".join(documents(5)))
     done = run(corpus, vocab, output)
+    assert {path.name for path in output.glob("*.arrow")} == {
+        name for name in done.manifest.files if name.endswith(".arrow")
+    }
+
+
+def test_shards_of_another_number_are_gone_where_the_corpus_shrank_meanwhile(
+    corpus: Path, vocab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucketing, "BUCKET_TEXT_BYTES", 9_000)
+    output, automatic = tmp_path / "out", {"num_shards": "auto"}
+
+    def first_for_training(task: bucketing.BucketTask) -> Unit:
+        if not task.held_out and task.number:
+            raise KeyboardInterrupt
+        return bucketing.write_bucket(task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bertctl.pipeline.shard.run.write_bucket", first_for_training)
+        with pytest.raises(KeyboardInterrupt):
+            run(corpus, vocab, output, instances=automatic)
+    before = {path.name for path in output.glob("train-*.arrow")}
+    assert len(before) == INSTANCES.dupe_factor
+    for number in range(3, 9):
+        (corpus / f"{number}.txt").unlink()
+    done = run(corpus, vocab, output, instances=automatic)
+    assert before.isdisjoint(done.manifest.files)
     assert {path.name for path in output.glob("*.arrow")} == {
         name for name in done.manifest.files if name.endswith(".arrow")
     }

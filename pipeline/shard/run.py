@@ -122,6 +122,7 @@ def run(
     return Finished(
         files={name: each for unit in (*buckets, tokenizer) for name, each in unit.files.items()},
         contents=corpus.contents,
+        is_all=True,
         statistics={
             **totals,
             "vocab_size": len(vocabulary),

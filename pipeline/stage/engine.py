@@ -33,6 +33,7 @@ from .ownership import (
     refuse_within_another,
     refused_if_unusable,
     remove_ours,
+    remove_unlisted,
 )
 from .recipe import Recipe
 from .report import Reporter, Silent
@@ -65,6 +66,9 @@ class Finished:
     files: Mapping[str, FileRecord]
     statistics: Mapping[str, Any] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
+    is_all: bool = False
+    """Whether nothing but `files` belongs to the output: whatever else of the recipe's is there, an
+    earlier state of the corpus has left, and it goes."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,8 @@ def complete(
         labour.leave_the_rest()
         for stray in site.units.stray_files(finished.files.keys()):
             stray.unlink(missing_ok=True)
+        if finished.is_all:
+            remove_unlisted(directory, recipe, finished.files.keys())
         manifest = Manifest(
             recipe=recipe,
             content=total_content(finished.contents),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -119,6 +119,13 @@ def remove_ours(directory: Path) -> None:
         while path != directory and path.is_dir() and not any(path.iterdir()):
             path.rmdir()
             path = path.parent
+
+
+def remove_unlisted(directory: Path, recipe: Recipe, listed: Collection[str]) -> None:
+    """Remove the files that the recipe's patterns match and that aren't listed."""
+    for path in _matching(directory, recipe.owns) - {directory / name for name in listed}:
+        if path.is_file() or path.is_symlink():
+            path.unlink()
 
 
 def _matching(directory: Path, names: Iterable[str]) -> set[Path]:
