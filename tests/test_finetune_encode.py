@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from bertctl.pipeline.finetune.examples.examples import Examples
+from bertctl.pipeline.finetune.examples.examples import Examples, Known
 from bertctl.pipeline.finetune.examples.texts import TextRow
 from bertctl.pipeline.finetune.reading.rows import Table
 from bertctl.pipeline.finetune.settings import FinetuneSettings
+from bertctl.pipeline.finetune.tasks.numbers import numbers
 from bertctl.pipeline.finetune.tasks.sequences import longest_first
 from bertctl.pipeline.finetune.tasks.task import Items
 from bertctl.pipeline.finetune.tasks.texts import encode_texts
@@ -106,3 +107,14 @@ def test_longest_first_is_taking_one_token_after_another(a: int, b: int, most: i
         else:
             b -= 1
     assert (kept_a.tolist(), kept_b.tolist()) == ([a], [b])
+
+
+def test_numbers_to_learn_are_in_float32_which_every_device_knows(
+    encoder: WordPieceEncoder,
+) -> None:
+    rows = [TextRow(text, None, float(label)) for label, text in enumerate(TEXTS)]
+    examples = Examples(Table(Path("some.csv"), "", {"": TEXTS}, []), rows, range(len(rows)))
+    known = Known((), {"label_mean": 2.3, "label_sd": 1.7})
+    targets = numbers(known, FinetuneSettings(), examples).encode(encoder, examples).targets
+    assert targets.dtype == np.float32
+    np.testing.assert_array_equal(targets, ((np.arange(5) - 2.3) / 1.7).astype(np.float32))

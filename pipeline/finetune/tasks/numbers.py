@@ -1,7 +1,7 @@
 """Regression as a task: a number for a text or a pair.
 
 R rows, I items (windows of a row). What is learnt are standard scores: outputs are (I, 1) float32
-and targets (I,) float64, both with the training rows' mean 0 and deviation 1, so that no learning
+and targets (I,) float32, both with the training rows' mean 0 and deviation 1, so that no learning
 rate has to know the unit. The model that is kept gives the numbers themselves.
 """
 
@@ -36,7 +36,8 @@ def numbers(known: Known, settings: FinetuneSettings, train: Examples[TextRow]) 
 
     def targets(examples: Examples[TextRow]) -> Targets:
         given = [np.nan if row.label is None else row.label for row in examples.rows]
-        return (np.array(given, np.float64) - mean) / sd
+        # In float32 before they are moved: not every device knows more.
+        return ((np.array(given, np.float64) - mean) / sd).astype(np.float32)
 
     def encode(encoder: WordPieceEncoder, examples: Examples[TextRow]) -> Items:
         return encode_texts(encoder, examples, targets(examples), settings)
