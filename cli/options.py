@@ -101,7 +101,9 @@ _TALK = (
 
 
 _FORCE = click.option(
-    "--force", is_flag=True, help="Replace what another recipe made there; only that."
+    "--force",
+    is_flag=True,
+    help="Replace what another recipe made there, or this one finished; only that.",
 )
 
 
