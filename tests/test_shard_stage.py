@@ -394,6 +394,18 @@ def test_shards_of_another_number_are_gone_where_the_corpus_shrank_meanwhile(
     }
 
 
+def test_shards_are_never_more_than_their_names_can_number(
+    corpus: Path, vocab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BadInput, match=r"make 150,000 shards; expected at most 99,999") as refused:
+        run(corpus, vocab, tmp_path / "out", instances={"num_shards": 50_000})
+    assert "--num-shards 33333" in refused.value.hint
+    monkeypatch.setattr(bucketing, "BUCKET_TEXT_BYTES", 1_000)
+    monkeypatch.setattr(bucketing, "MOST_SHARDS", 7)
+    done = run(corpus, vocab, tmp_path / "out", instances={"num_shards": "auto"})
+    assert sum(name.startswith("train-") for name in done.manifest.files) == 6
+
+
 def test_output_inside_the_corpus_is_no_part_of_it(corpus: Path, vocab: Path) -> None:
     run(corpus, vocab, corpus / "out")
     assert run(corpus, vocab, corpus / "out").was_up_to_date

@@ -18,7 +18,7 @@ from .instances import ShardFigures, SpecialIds, schema_of, total_figures, write
 from .masking import MaskSettings
 from .pairs import draw_pairs
 from .sentence_order import draw_ordered_pairs
-from .settings import InstanceSettings
+from .settings import MOST_SHARDS, InstanceSettings
 from .single_segments import draw_single_segments
 from .tokens import (
     Flags,
@@ -115,9 +115,12 @@ def plan_buckets(
             "do without random pairs: --next-sentence order or none.",
         )
     share = held_out.documents / documents
+    text = text_bytes * (1 - share)
     return Plan(
-        num_shards=_num_shards(settings.num_shards, text_bytes * (1 - share), training.documents),
-        num_validation_shards=_num_shards("auto", text_bytes * share, held_out.documents),
+        num_shards=_num_shards(
+            settings.num_shards, text, training.documents, copies=settings.dupe_factor
+        ),
+        num_validation_shards=_num_shards("auto", text_bytes * share, held_out.documents, copies=1),
         split=split,
         validation_documents=held_out.documents,
     )
@@ -193,10 +196,11 @@ def _bucket(task: BucketTask, number: int) -> TokenisedDocuments:
     return gathered(parts)
 
 
-def _num_shards(wanted: int | str, text_bytes: float, documents: int) -> int:
+def _num_shards(wanted: int | str, text_bytes: float, documents: int, *, copies: int) -> int:
     if isinstance(wanted, int):
         return wanted
     by_size = -(-int(text_bytes) // BUCKET_TEXT_BYTES)
     # Books, or parts of a longer document, would fill the memory before there are so many of them.
     by_memory = -(-int(text_bytes) // (BUCKET_TEXT_BYTES * 5 // 4))
-    return min(max(by_memory, min(by_size, documents // _FEWEST_DOCUMENTS), 1), documents)
+    num_shards = max(by_memory, min(by_size, documents // _FEWEST_DOCUMENTS), 1)
+    return min(num_shards, documents, MOST_SHARDS // copies)

@@ -25,7 +25,7 @@ from .instances import SpecialIds
 from .masking import MaskSettings
 from .request import STAGE, ShardRequest
 from .room import check_room
-from .settings import FORMAT_VERSION, InstanceSettings, needs_chinese_words
+from .settings import FORMAT_VERSION, MOST_SHARDS, InstanceSettings, needs_chinese_words
 from .tokenising import Tokenise, use_encoder
 
 _COUNTED = (
@@ -103,6 +103,13 @@ def run(
         site.reporter.warn(
             f"--num-shards {plan.num_shards:,} is more than the {training_documents:,} documents "
             "to train on: some shards are empty."
+        )
+    most = MOST_SHARDS // request.instances.dupe_factor
+    if request.instances.num_shards == "auto" and plan.num_shards == most:
+        site.reporter.warn(
+            f"With --dupe-factor {request.instances.dupe_factor} no more than {most:,} shards a "
+            f"copy can be numbered: each is made of {totals['text_bytes'] / most / 1e6:,.0f} MB of "
+            "text, in the memory of a worker."
         )
     metadata = {
         "stage": STAGE,

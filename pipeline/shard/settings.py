@@ -17,6 +17,8 @@ _ROUNDING = 1e-9
 
 
 FORMAT_VERSION = 1
+MOST_SHARDS = 99_999
+"""For training, of all copies: names that number them with five digits keep their order."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class InstanceSettings:
         0.005, "Share of the documents held out, at least 64 or a tenth.", minimum=0, maximum=0.5
     )
     num_shards: int | Literal["auto"] = setting(
-        "auto", "Shards per copy; auto makes one per 32 MB of text.", minimum=1, maximum=99_999
+        "auto", "Shards per copy; auto makes one per 32 MB of text.", minimum=1, maximum=MOST_SHARDS
     )
     seed: int = setting(12345, "Whatever is drawn at random is keyed by this number.", minimum=0)
 
@@ -89,6 +91,14 @@ def check_instance_settings(instances: InstanceSettings, sentences: SentenceSett
             "isn't installed.",
             hint="pip install 'bertctl[zh]'",
         )
+    if instances.num_shards != "auto":
+        total, most = instances.num_shards * instances.dupe_factor, MOST_SHARDS
+        if total > most:
+            raise BadInput(
+                f"--num-shards {instances.num_shards} and --dupe-factor {instances.dupe_factor} "
+                f"make {total:,} shards; expected at most {most:,}.",
+                hint=f"Give --num-shards {most // instances.dupe_factor} or fewer, or auto.",
+            )
     shares = instances.mask_token_prob + instances.random_token_prob
     if shares > 1 + _ROUNDING:
         raise BadInput(
