@@ -8,6 +8,7 @@ from torch import Tensor
 from bertctl.model.dropout import DropoutKey
 from bertctl.model.finetuning import BertForSequenceClassification
 from bertctl.model.weights import initialise
+from bertctl.pipeline.errors import WorkFailed
 from bertctl.pipeline.finetune.course import FinetuningCourse, by_length, predict
 from bertctl.pipeline.finetune.examples.classes import SINGLE
 from bertctl.pipeline.finetune.examples.examples import Examples, Known
@@ -102,6 +103,18 @@ def test_gradient_of_a_step_does_not_depend_on_how_the_batch_is_cut() -> None:
     for cut in gradients[1:]:
         for one, other in zip(gradients[0], cut, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_memory_too_small_for_predictions_names_the_setting_that_needs_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def large(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.")
+
+    monkeypatch.setattr(BertForSequenceClassification, "forward", large)
+    with pytest.raises(WorkFailed, match="isn't enough memory") as failed:
+        predict(task(), model(), items(), micro_batch_size=4, device=CPU)
+    assert "--micro-batch-size" in failed.value.hint
 
 
 def test_predictions_come_in_the_order_of_the_rows() -> None:

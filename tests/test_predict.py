@@ -20,7 +20,7 @@ from bertctl.model.finetuning import BertForSequenceClassification
 from bertctl.model.pretraining import BertForPreTraining
 from bertctl.model.tokens import Tokens
 from bertctl.model.weights import initialise
-from bertctl.pipeline.errors import BadInput, OutputRefused
+from bertctl.pipeline.errors import BadInput, OutputRefused, WorkFailed
 from bertctl.pipeline.predict.opening import open_model
 from bertctl.pipeline.predict.predictors import Answer
 from bertctl.pipeline.predict.reading import Reading, read_source
@@ -416,6 +416,18 @@ def test_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     write_some(fail=False)
     assert file.read_text() == '{"row": 1, "prediction": "x"}\n'
     assert [each.name for each in tmp_path.iterdir()] == ["out.jsonl"]
+def test_memory_too_small_for_answers_names_the_setting_that_needs_less(
+    encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def large(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.")
+
+    monkeypatch.setattr("bertctl.model.encoder.BertModel.forward", large)
+    with pytest.raises(WorkFailed, match="isn't enough memory") as failed:
+        ask(encoder, rows_of("the river [MASK]"))
+    assert "--micro-batch-size" in failed.value.hint
+
+
 
 
 def test_vectors_in_json_are_the_numbers_they_are() -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from bertctl.model.config import BertConfig
-from bertctl.pipeline.errors import BadInput, Stopped
+from bertctl.model.pretraining import BertForPreTraining, PretrainingSums
+from bertctl.pipeline.errors import BadInput, Stopped, WorkFailed
 from bertctl.pipeline.pretrain.settings import ArchitectureSettings
 from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings
@@ -167,6 +169,22 @@ def test_no_held_out_documents_are_said_with_the_reason(tmp_path: Path) -> None:
     assert any("no held-out documents (--validation-fraction 0" in said for said in reporter.said)
     assert done.manifest.statistics["validation"] is None
     assert done.manifest.statistics["baseline"] is None
+
+
+def test_memory_too_small_for_an_evaluation_names_the_setting_that_needs_less(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = BertForPreTraining.forward
+
+    def forward(model: BertForPreTraining, *given: Any) -> PretrainingSums:
+        if not model.training:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.")
+        return computed(model, *given)
+
+    monkeypatch.setattr(BertForPreTraining, "forward", forward)
+    with pytest.raises(WorkFailed, match="isn't enough memory") as failed:
+        run(shards, tmp_path / "run", training=ONE_STEP)
+    assert "--micro-batch-size" in failed.value.hint
 
 
 def test_token_beyond_the_vocabulary_is_refused_before_it_is_trained_on(

@@ -16,7 +16,7 @@ from ...model.schedule import learning_rate, warmup_steps
 from ...model.tokens import Tokens, pack_tokens
 from ..randomness import KeyedRandom
 from ..stage.report import Progress
-from ..training.loop import MicroBatch
+from ..training.loop import MicroBatch, naming_micro_batches
 from .settings import FinetuneSettings
 from .tasks.task import Batch, Items, Outputs, Task
 
@@ -143,6 +143,7 @@ class FinetuningCourse:
         return f"Its training rows: {', '.join(map(str, rows))}."
 
 
+@naming_micro_batches()
 @torch.no_grad()
 def predict(
     task: Task,

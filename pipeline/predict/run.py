@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ..finetune.reading.rows import Table
 from ..stage.report import Progress, Reporter, Silent
+from ..training.loop import naming_micro_batches
 from ..training.machine import set_up
 from ..training.model_files import read_model
 from .extent import WindowProgress
@@ -47,6 +48,7 @@ def predict(
 
     Raises:
         BadInput: the model is damaged or has no head for what is asked, or a row can't be answered.
+        WorkFailed: memory is too small.
     """
     machine = set_up(request.numerics, longest=opened.max_seq_length)
     opened.start.verify()
@@ -60,7 +62,8 @@ def predict(
             progress or Silent(), reading.extent, since=since, before=rows, rows=len(table)
         )
         since, rows = reading.extent.read, rows + len(table)
-        answers = answering.answers(table, window)
+        with naming_micro_batches():
+            answers = answering.answers(table, window)
         window.finish()
         yield from answers
     answering.tell()

@@ -9,6 +9,7 @@ import torch
 
 from ...model.config import Objective
 from ...model.pretraining import BertForPreTraining, PretrainingSums
+from ..training.loop import naming_micro_batches
 from ..training.team import Team
 from .course import deal, has_pairs, pack
 from .instances import Instances, Integers, offsets_of
@@ -32,6 +33,7 @@ class HeldOut:
         """How many instances have a label that the model is to guess."""
         return len(self.instances) if has_pairs(self.objective) else 0
 
+    @naming_micro_batches()
     @torch.no_grad()
     def evaluate(
         self, model: BertForPreTraining, *, micro_batch_size: int, team: Team
