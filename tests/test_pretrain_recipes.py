@@ -36,6 +36,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "long": {"max_seq_length": 40},
         "ordered": {"max_seq_length": 24, "next_sentence": "order"},
         "single": {"max_seq_length": 24, "next_sentence": "none"},
+        "all learnt": {"max_seq_length": 24, "validation_fraction": 0.0},
         "often masked": {"max_seq_length": 40, "masked_lm_prob": 0.4},
     }
     found: dict[str, Path] = {}
@@ -230,6 +231,22 @@ def test_objective_that_shards_can_not_teach_is_refused(
     with pytest.raises(BadInput, match=r"--next-sentence \w+; --objective"):
         train([corpora[kind]], tmp_path / "run", objective=objective)
     assert not (tmp_path / "run").exists()
+
+
+def test_evaluations_of_one_lesson_are_not_held_against_those_of_the_next(
+    corpora: dict[str, Path], tmp_path: Path
+) -> None:
+    how = replace(HOW, eval_every=3, checkpoint_every=50)
+    both = [corpora["short"], corpora["long"]]
+    train(both, tmp_path / "run", shares="0.5,0.5", how=how)
+    (kept,) = (tmp_path / "run").glob("checkpoints/*/checkpoint.json")
+    # Its border is after step 6: what was measured after 3 and 6 is the first lesson's.
+    assert json.loads(kept.read_text())["progress"]["first"]["step"] == 9
+    done = train(
+        [corpora["short"], corpora["all learnt"]], tmp_path / "other", shares="0.5,0.5", how=how
+    )
+    figures = done.manifest.statistics
+    assert (figures["validation"], figures["baseline"], figures["health"]) == (None, None, None)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "wsd"])

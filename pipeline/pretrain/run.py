@@ -29,7 +29,7 @@ from .fitting import fitted
 from .growing import departs_after
 from .plan import Plan
 from .training import Training, lay_out
-from .watching import Watch, findings
+from .watching import Watch, findings, forget_until
 
 _LARGE_HIDDEN_SIZE = 768
 _FLOPS_OF_A_THREAD = {"float32": 50e9, "bfloat16": 200e9}
@@ -183,6 +183,7 @@ def _hooks(training: Training, watch: Watch, saver: Saver) -> Hooks:
     return Hooks(
         after_step=after_step,
         evaluate=evaluate,
+        forget_until(state.progress, training.lesson_begin(state.step))
         save=saver.save,
         should_stop=training.plan.request.should_stop,
         shown=watch.shown,

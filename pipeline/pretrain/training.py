@@ -32,6 +32,10 @@ class Training:
         """Return what is measured on after `step` steps."""
         return self.held_out[self._place(step)]
 
+    def lesson_begin(self, step: int) -> int:
+        """Return after which step the lesson began that is measured after `step` steps."""
+        return self.course.readings[self._place(step)].begin
+
     def evaluate(self, state: TrainingState) -> dict[str, float] | None:
         """Measure the model on what was held out, each process on its part."""
         chosen = self.held_out_after(state.step)

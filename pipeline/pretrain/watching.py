@@ -15,6 +15,9 @@ from .held_out import HeldOut
 _CURVES = ("loss", "mlm_loss", "mlm_accuracy", "nsp_loss", "nsp_accuracy", "learning_rate")
 
 
+_REMEMBERED = ("first", "best", "last")
+
+
 class Watch:
     """Writes a run's figures beside its output, and remembers what is said of it at the end."""
 
@@ -78,6 +81,13 @@ class Watch:
 
     def _counts(self, name: str) -> bool:
         return self._has_pairs or not name.startswith("nsp")
+
+
+def forget_until(progress: dict[str, Any], step: int) -> None:
+    """Forget evaluations up to one after `step`: where a lesson ends, so does what it held out."""
+    for name in _REMEMBERED:
+        if name in progress and progress[name]["step"] <= step:
+            del progress[name]
 
 
 def findings(progress: Mapping[str, Any], held_out: HeldOut, *, clip_grad_norm: float) -> list[str]:
