@@ -270,6 +270,20 @@ def test_run_made_longer_has_the_weights_of_a_run_that_was_as_long_from_the_star
     assert again.was_up_to_date
 
 
+def test_run_made_longer_keeps_its_warm_up_where_none_is_asked_for(
+    corpora: dict[str, Path], tmp_path: Path
+) -> None:
+    # A hundredth of the steps, which is taken unless something is said, would grow from 0 to 1.
+    settings = {"schedule": "constant", "batch_size": 2, "how": replace(HOW, checkpoint_every=50)}
+    train([corpora["short"]], tmp_path / "run", steps=50, **settings)
+    with pytest.raises(OutputRefused, match="Its warm-up would be another"):
+        train([corpora["short"]], tmp_path / "run", steps=51, warmup_proportion=0.01, **settings)
+    done = train([corpora["short"]], tmp_path / "run", steps=51, **settings)
+    assert not done.was_up_to_date
+    assert done.manifest.recipe.what["warmup_steps"] == 0
+    assert train([corpora["short"]], tmp_path / "run", steps=51, **settings).was_up_to_date
+
+
 @pytest.mark.parametrize(
     ("before", "after", "why"),
     [

@@ -27,6 +27,16 @@ def growable(plan: Plan) -> tuple[str, ...]:
     return GROWABLE.get(plan.request.training.schedule, ())
 
 
+def may_keep_warmup(plan: Plan) -> bool:
+    """Whether a run that is made longer keeps its warm-up: where no other is asked for.
+
+    The share that is taken unless one is given would make it longer, too.
+    """
+    training = plan.request.training
+    asked = training.warmup_steps is not None or training.warmup_proportion is not None
+    return bool(growable(plan)) and not asked
+
+
 def shared_steps(checkpoint_total: int, recipe: Recipe) -> int:
     """Return how many first steps of a run of `checkpoint_total` are this longer run's, too."""
     warmup = recipe.what["warmup_steps"]

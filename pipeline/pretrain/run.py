@@ -51,6 +51,7 @@ def run(site: Site, plan: Plan, meeting: Meeting | None) -> Finished:
     if meeting is not None:
         meeting.call()
         team = meeting.join(machine.device)
+    plan = _agreed(plan, team)
     share_state(state, team)
     machine = fitted(machine, plan, state, team)
     if changes := machine.changes_since(state.progress.get("machine", machine.as_json())):
@@ -85,6 +86,7 @@ def follow(plan: Plan, meeting: Meeting) -> None:
     """Train along with the process that leads; nothing is written or said."""
     machine = _machine(plan)
     team = meeting.join(machine.device)
+    plan = _agreed(plan, team)
     state = empty_state(plan, machine)
     share_state(state, team)
     machine = fitted(machine, plan, state, team)
@@ -113,6 +115,11 @@ def _machine(plan: Plan) -> Machine:
     request = plan.request
     machine = set_up(request.numerics, longest=plan.longest, place=request.place)
     return replace(machine, compiled=request.processes.compile)
+
+
+def _agreed(plan: Plan, team: Team) -> Plan:
+    """Return the plan with the warm-up of the process that saw the run that is made longer."""
+    return replace(plan, warmup_steps=team.tell(plan.warmup_steps))
 
 
 def _peak(machine: Machine, team: Team) -> float:
@@ -176,6 +183,7 @@ def _hooks(training: Training, watch: Watch, saver: Saver) -> Hooks:
         saver.fail_if_failed()
 
     def evaluate(state: TrainingState) -> None:
+        forget_until(state.progress, training.lesson_begin(state.step))
         measured = training.evaluate(state)
         if measured is not None:
             watch.after_evaluation(state, measured)
@@ -183,7 +191,6 @@ def _hooks(training: Training, watch: Watch, saver: Saver) -> Hooks:
     return Hooks(
         after_step=after_step,
         evaluate=evaluate,
-        forget_until(state.progress, training.lesson_begin(state.step))
         save=saver.save,
         should_stop=training.plan.request.should_stop,
         shown=watch.shown,

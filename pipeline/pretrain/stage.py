@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ...model.config import BertConfig
 from ..errors import BertctlError
 from ..stage.engine import Completion, Finished, Site, complete, look
+from ..stage.ownership import recipe_at, refused_if_unusable
 from ..stage.recipe import Recipe, resolved
 from ..stage.report import Reporter
 from ..training.model_layout import CHECKPOINT_FILES, MODEL, MODEL_FILES
-from .growing import explaining_growth, growable
+from .growing import explaining_growth, growable, may_keep_warmup
 from .plan import Plan, plan_of
 from .request import PretrainRequest
 
@@ -49,7 +50,7 @@ def pretrain(
         WorkFailed: the loss is no number, memory is too small, or another process is gone.
     """
     if request.place.size == 1:
-        return _complete(plan_of(request), output, reporter=reporter, force=force, meeting=None)
+        return _complete(request, output, reporter=reporter, force=force, meeting=None)
     # Importing torch to be told that there's nothing to do is the price of being several.
     from ..training.team import Meeting, leave
 
@@ -58,9 +59,7 @@ def pretrain(
         if not request.place.leads:
             return _follow(request, meeting)
         try:
-            return _complete(
-                plan_of(request), output, reporter=reporter, force=force, meeting=meeting
-            )
+            return _complete(request, output, reporter=reporter, force=force, meeting=meeting)
         finally:
             meeting.dismiss()
     finally:
@@ -73,7 +72,7 @@ def look_at(request: PretrainRequest, output: Path, *, force: bool = False) -> C
     Raises:
         BadInput, OutputRefused: as `pretrain`, before anything heavy is loaded.
     """
-    recipe = recipe_of(plan_of(request))
+    recipe = recipe_of(_plan_for(request, output, force=force))
     with explaining_growth(recipe, output):
         return look(recipe, output, reads=_reads(request), force=force)
 
@@ -107,9 +106,30 @@ def recipe_of(plan: Plan) -> Recipe:
     )
 
 
+def _plan_for(request: PretrainRequest, output: Path, *, force: bool) -> Plan:
+    """Settle a request; a run that it makes longer keeps its warm-up unless another is asked for.
+
+    A run that was made longer is up to date for the same reason.
+    """
+    plan = plan_of(request)
+    with refused_if_unusable(output):
+        standing = None if force else recipe_at(output)
+    if standing is None or not may_keep_warmup(plan):
+        return plan
+    kept = replace(plan, warmup_steps=standing.what.get("warmup_steps", plan.warmup_steps))
+    recipe = recipe_of(kept)
+    return kept if standing.grows_into(recipe) or not standing.differences(recipe) else plan
+
+
 def _complete(
-    plan: Plan, output: Path, *, reporter: Reporter, force: bool, meeting: Meeting | None
+    request: PretrainRequest,
+    output: Path,
+    *,
+    reporter: Reporter,
+    force: bool,
+    meeting: Meeting | None,
 ) -> Completion:
+    plan = _plan_for(request, output, force=force)
     recipe = recipe_of(plan)
     with explaining_growth(recipe, output):
         return complete(
@@ -117,7 +137,7 @@ def _complete(
             output,
             partial(_work, plan=plan, meeting=meeting),
             reporter=reporter,
-            reads=_reads(plan.request),
+            reads=_reads(request),
             force=force,
         )
 
