@@ -1,13 +1,18 @@
 """Whoever does the work of `bertctl shard`, the bytes are the same."""
 
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +113,32 @@ def test_other_sentences_in_the_same_scratch_are_told_apart(
         run(request, tmp_path / f"with {number}", scratch=str(tmp_path / "scratch"))
         run(request, tmp_path / f"without {number}")
         assert bytes_of(tmp_path / f"with {number}") == bytes_of(tmp_path / f"without {number}")
+
+
+def test_workers_started_elsewhere_find_what_is_named_from_here(
+    request_of_all: ShardRequest,
+    whole: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+
+    def on_worker(call: Callable[[Any], Any], tasks: Sequence[Any], *, address: str) -> Any:
+        for task in tasks:
+            # A thread of its own has nothing in mind yet, as a worker that has just begun.
+            with chdir(elsewhere), ThreadPoolExecutor(1) as worker:
+                result = worker.submit(call, pickle.loads(pickle.dumps(task))).result()
+            yield result
+
+    monkeypatch.setattr("bertctl.pipeline.stage.cluster.run_on_cluster", on_worker)
+    monkeypatch.chdir(tmp_path)
+    here = replace(request_of_all, inputs=("corpus",), vocab=Path("vocab.txt"))
+    how = {"scratch": "scratch", "executor": "dask", "dask": "tcp://127.0.0.1:9"}
+    done = run(here, Path("out"), **how)
+    assert done.name == "out"
+    assert bytes_of(tmp_path / "out") == whole
+    assert list((tmp_path / "scratch" / ".bertctl" / "tokens").iterdir())
+    assert not list(elsewhere.iterdir())
 
 
 def test_scratch_that_is_the_output_is_refused(

@@ -101,7 +101,7 @@ def pass_over(
     """
     files = site.recipe.inputs
     groups = group_sources(plan_sources(files, corpus, chunk_bytes), chunk_bytes)
-    store = site.units if kept_in is None else UnitStore(kept_in)
+    store = site.units if kept_in is None else UnitStore(site.labour.place(kept_in))
     tasks = [_GroupTask(store, group, corpus, chunk_bytes, made_from, make) for group in groups]
     made: dict[str, list[Unit]] = {task.name: [] for task in tasks}
     contents = {each.path: 0 for each in files}

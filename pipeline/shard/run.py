@@ -65,7 +65,7 @@ def run(
         site,
         request.corpus,
         Tokenise(
-            request.vocab,
+            site.labour.place(request.vocab),
             site.recipe.earlier["vocab"],
             request.sentences,
             request.instances.seed,

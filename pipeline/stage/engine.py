@@ -138,7 +138,8 @@ def complete(
         _begin(directory, alone=labour.share is None)
         if not (room.is_taken and makes_room and labour.share is None):
             room.make()
-        site = Site(directory, recipe, UnitStore(directory), reporter, labour, is_begun, room.make)
+        units = UnitStore(labour.place(directory))
+        site = Site(directory, recipe, units, reporter, labour, is_begun, room.make)
         sources = sources_among(reads) if notes_places else []
         finished = work(site)
         room.make()

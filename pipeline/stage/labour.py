@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from ..errors import BadInput, ShareDone
@@ -84,6 +85,10 @@ class Labour:
     workers: int | Literal["auto"] = 1
     dask: str | None = None
     share: Share | None = None
+
+    def place(self, path: Path) -> Path:
+        """Return a path as all who work find it: Dask's workers were started anywhere."""
+        return path if self.dask is None else path.absolute()
 
     def run(
         self, call: Callable[[SomeTask], Result], tasks: Sequence[SomeTask]
