@@ -147,6 +147,26 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path, kind):
     assert "no field 'body' among the fields ('id', 'text', 'more')" in message
 
 
+@pytest.mark.parametrize("kind", ["parquet", "no row group", "arrow", "feather"])
+@pytest.mark.parametrize("chunk_bytes", [1 << 20, 100])
+def test_a_file_without_rows_is_refused_or_counted_once(tmp_path, kind, chunk_bytes):
+    path = tmp_path / {"no row group": "t.parquet"}.get(kind, f"t.{kind}")
+    table = pa.table({"text": pa.array([], pa.string())})
+    match kind:
+        case "parquet":
+            pa.parquet.write_table(table, path)
+        case "no row group":
+            pa.parquet.ParquetWriter(path, table.schema).close()
+        case "feather":
+            pa.feather.write_feather(table, path)
+        case _:
+            write_arrow(path, table, 1, stream=False)
+    assert "the file holds no rows; expected text" in stopped(path)
+    pieces = read_all(path, CorpusSettings(on_bad_input="skip"), chunk_bytes)
+    assert documents_in(pieces) == []
+    assert sum(piece.num_skipped for piece in pieces) == 1
+
+
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 def test_rows_without_text_and_columns_of_something_else_are_faults(tmp_path, kind):
     path = tmp_path / f"t.{kind}"

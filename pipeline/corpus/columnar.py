@@ -39,7 +39,7 @@ class _Group:
 
 
 class _Unreadable(Exception):
-    """A file without the column, or with one that isn't text."""
+    """A file without rows, without the column, or with one that isn't text."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault[0])
@@ -81,7 +81,10 @@ class ColumnReader:
 
     def _groups(self, field: str) -> list[_Group]:
         opened = _parquet_groups if self._kind == "parquet" else _arrow_groups
-        return opened(_for_arrow(self._file), field, self._size)
+        groups = opened(_for_arrow(self._file), field, self._size)
+        if not groups:
+            raise _Unreadable(("the file holds no rows", "text", "Remove the file."))
+        return groups
 
     def _rows(self, group: _Group, settings: CorpusSettings, faults: Faults) -> Iterator[Portion]:
         try:
@@ -115,6 +118,8 @@ def _parquet_groups(source: Any, field: str, size: int) -> list[_Group]:
     groups: list[_Group] = []
     for index in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(index)
+        if not group.num_rows:
+            continue
         first = group.column(0)
         begin = first.dictionary_page_offset or first.data_page_offset
         read = partial(
