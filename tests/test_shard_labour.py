@@ -18,6 +18,7 @@ import pytest
 
 from bertctl.pipeline.corpus.settings import SentenceSettings
 from bertctl.pipeline.errors import BadInput, ShareDone, WorkFailed
+from bertctl.pipeline.shard.bucketing import Plan, plan_buckets
 from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
 from bertctl.pipeline.shard.stage import shard
@@ -113,6 +114,27 @@ def test_other_sentences_in_the_same_scratch_are_told_apart(
         run(request, tmp_path / f"with {number}", scratch=str(tmp_path / "scratch"))
         run(request, tmp_path / f"without {number}")
         assert bytes_of(tmp_path / f"with {number}") == bytes_of(tmp_path / f"without {number}")
+
+
+def test_commands_that_share_a_scratch_take_no_text_from_each_other(
+    request_of_all: ShardRequest,
+    whole: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scratch = str(tmp_path / "scratch")
+    # Both are small enough for one group, whose name was the same.
+    ours = replace(request_of_all, how=replace(request_of_all.how, chunk_megabytes=1))
+    others = replace(ours, inputs=(str(write_corpus(tmp_path / "others", files=3, seed=2)),))
+
+    def after_others(*arguments: Any, **how: Any) -> Plan:
+        monkeypatch.undo()
+        run(others, tmp_path / "of others", scratch=scratch)
+        return plan_buckets(*arguments, **how)
+
+    monkeypatch.setattr("bertctl.pipeline.shard.run.plan_buckets", after_others)
+    run(ours, tmp_path / "ours", scratch=scratch)
+    assert bytes_of(tmp_path / "ours") == whole
 
 
 def test_workers_started_elsewhere_find_what_is_named_from_here(

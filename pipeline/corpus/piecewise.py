@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +58,22 @@ class _GroupTask:
 
     @property
     def name(self) -> str:
-        """Unlike that of any other group, and of the same one made into something else."""
-        return f"{self.group.name}-{self._how[:8]}"
+        """Unlike that of any other group, be it one of another corpus in the same scratch, and of
+        the same one made into something else: nobody's files ever stand for another's.
+        """
+        return f"{self.group.name}-{self.key[:16]}"
 
     @property
     def key(self) -> str:
         """What the units are made from; a file is known by path, size and time while work lasts."""
-        return fingerprint_of([[asdict(source) for source in self.group.sources], self._how])
+        return self._key
 
-    @property
-    def _how(self) -> str:
+    @cached_property
+    def _key(self) -> str:
         # What to do with bad input is no part of it: where nothing is bad the text is the same.
         reading = asdict(replace(self.corpus, on_bad_input="stop"))
-        return fingerprint_of([reading, self.chunk_bytes, self.made_from])
+        sources = [asdict(source) for source in self.group.sources]
+        return fingerprint_of([sources, reading, self.chunk_bytes, self.made_from])
 
     def find(self, name: str, key: str) -> Unit | None:
         """Return a piece's unit; one that left something out is none to whoever wants to stop."""
