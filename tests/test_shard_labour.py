@@ -18,6 +18,7 @@ import pytest
 
 from bertctl.pipeline.corpus.settings import SentenceSettings
 from bertctl.pipeline.errors import BadInput, ShareDone, WorkFailed
+from bertctl.pipeline.project.values import value_of
 from bertctl.pipeline.shard.bucketing import Plan, plan_buckets
 from bertctl.pipeline.shard.request import ShardRequest
 from bertctl.pipeline.shard.settings import InstanceSettings, ShardHow
@@ -25,6 +26,7 @@ from bertctl.pipeline.shard.stage import shard
 from bertctl.pipeline.shard.tokenising import encoder_for
 from bertctl.pipeline.stage.engine import Completion
 from bertctl.pipeline.stage.report import Silent
+from bertctl.pipeline.stage.settings import settings_of
 from bertctl.pipeline.wordpiece.files import load_vocabulary
 from bertctl.pipeline.wordpiece.vocabulary import Vocabulary
 
@@ -161,6 +163,32 @@ def test_workers_started_elsewhere_find_what_is_named_from_here(
     assert bytes_of(tmp_path / "out") == whole
     assert list((tmp_path / "scratch" / ".bertctl" / "tokens").iterdir())
     assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("scratch", "match"),
+    [
+        ("", "name is empty; expected a directory"),
+        ("s3://bucket/prefix", "expected a directory on this machine"),
+        ("vocab.txt", r"vocab\.txt isn't a directory"),
+        ("vocab.txt/deeper", r"vocab\.txt isn't a directory"),
+    ],
+)
+def test_scratch_that_is_no_directory_is_refused_before_any_work(
+    request_of_all: ShardRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scratch: str,
+    match: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(BadInput, match=f"--scratch.*{match}"):
+        run(request_of_all, tmp_path / "out", scratch=scratch)
+    (setting,) = (each for each in settings_of(ShardHow) if each.name == "scratch")
+    with pytest.raises(BadInput, match=match):
+        value_of(setting, scratch)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_scratch_that_is_the_output_is_refused(

@@ -74,6 +74,7 @@ class ShardHow(LabourSettings):
         "Directory where the tokenised text stays, so that other lengths or masks, or a corpus "
         "that has grown, take it from there; by default it is in the output until that is done. An "
         "output that goes elsewhere is made there, and its copy stays.",
+        is_place=True,
     )
 
 

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ..corpus.uris import is_uri, parse_uri
 from ..errors import BadInput
 
 _KEY = "bertctl"
@@ -36,6 +39,8 @@ class Setting:
     """Strings that may stand in place of a value, such as `auto`; all there is for a choice."""
     minimum: float | None
     maximum: float | None
+    is_place: bool
+    """Whether it names a directory of this machine, there or to be made"""
     repeated: bool
     optional: bool
 
@@ -58,6 +63,8 @@ class Setting:
                 raise self._refusal(one, "one of " + ", ".join(self.words))
             if self.type in (int, float):
                 self._check_number(one)
+            if self.is_place:
+                self._check_place(str(one))
 
     def _check_number(self, value: Any) -> None:
         accepted = int if self.type is int else int | float
@@ -78,16 +85,41 @@ class Setting:
         if self.maximum is not None and not value <= self.maximum:
             raise self._refusal(value, f"at most {self.maximum:g}")
 
+    def _check_place(self, value: str) -> None:
+        if not value:
+            raise BadInput(
+                f"{self.flag}'s name is empty; expected a directory.",
+                hint="Is a shell variable not set? The current directory is a dot.",
+            )
+        if is_uri(value):
+            raise BadInput(
+                f"{self.flag} is {parse_uri(value).name}; expected a directory on this machine.",
+                hint=self.help,
+            )
+        path = Path(value).absolute()
+        there = next(each for each in (path, *path.parents) if os.path.lexists(each))
+        if not there.is_dir():
+            raise BadInput(
+                f"{self.flag} is {value}, and {there} isn't a directory; expected one, or a place "
+                "where it can be made.",
+                hint=self.help,
+            )
+
     def _refusal(self, value: Any, expected: str) -> BadInput:
         return BadInput(f"{self.flag} is {value!r}; expected {expected}.", hint=self.help)
 
 
 def setting(
-    default: Any, help: str, *, minimum: float | None = None, maximum: float | None = None
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    is_place: bool = False,
 ) -> Any:
     """Declare a field of a settings dataclass; its annotation gives type and choices."""
-    metadata = {_KEY: {"help": help, "minimum": minimum, "maximum": maximum}}
-    return dataclasses.field(default=default, metadata=metadata)
+    told = {"help": help, "minimum": minimum, "maximum": maximum, "is_place": is_place}
+    return dataclasses.field(default=default, metadata={_KEY: told})
 
 
 def settings_of(kind: type[Any]) -> tuple[Setting, ...]:

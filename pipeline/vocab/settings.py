@@ -48,5 +48,7 @@ class VocabHow(LabourSettings):
         "Face BERT directory or a vocab.txt.",
     )
     scratch: str | None = setting(
-        None, "Directory where an output that goes elsewhere is made; its copy there stays."
+        None,
+        "Directory where an output that goes elsewhere is made; its copy there stays.",
+        is_place=True,
     )
