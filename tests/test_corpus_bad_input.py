@@ -130,6 +130,35 @@ def test_a_record_too_long_to_be_parsed_is_refused_and_the_next_ones_are_read(
     assert (texts, count) == (["One.", "Two."], 1)
 
 
+@pytest.mark.parametrize("rest", ["Next.", "other " * 300])
+@pytest.mark.parametrize(("layout", "ends"), [("blank-line", "\n\n"), ("line", "\n")])
+def test_a_bad_end_of_a_long_line_takes_nothing_of_the_next_line_along(
+    tmp_path, layout, ends, rest
+):
+    skip = CorpusSettings(documents=layout, on_bad_input="skip", max_document_bytes=1024)
+    rest = ends + rest + ends
+    good = write(tmp_path / "good.txt", ("word. " * 200 + rest).encode())
+    bad = write(tmp_path / "bad.txt", b"word. " * 200 + b"\xff" + rest.encode())
+    documents = [document for piece in read_all(good, skip) for document in piece.documents]
+    for chunk_bytes in (1 << 20, 100):
+        pieces = read_all(bad, skip, chunk_bytes)
+        found = [document for piece in pieces for document in piece.documents]
+        # Of the long line its first part stands, the second one is left out.
+        assert [(each.part, each.text) for each in found if "word" not in each.text] == [
+            (each.part, each.text) for each in documents if "word" not in each.text
+        ]
+        assert sum(piece.num_skipped for piece in pieces) == 1
+
+
+def test_the_record_after_a_bad_end_of_a_long_one_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", 300)
+    monkeypatch.setattr("bertctl.pipeline.corpus.reading.MAX_RECORD_BYTES", 300)
+    long = b'{"text": "' + b"x" * 350
+    lines = [b'{"text": "One."}', long + b'\xff"}', b'{"text": "Two."}', b'{"text": "Three."}']
+    texts, count, _ = left(write(tmp_path / "a.jsonl", b"\n".join(lines)))
+    assert (texts, count) == (["One.", "Two.", "Three."], 2)
+
+
 @pytest.mark.parametrize("suffix", PACKERS)
 def test_what_comes_before_the_damage_of_an_archive_stands(tmp_path, suffix):
     lines = [f"{n} {os.urandom(40).hex()}" for n in range(13_000)]

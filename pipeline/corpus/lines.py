@@ -81,18 +81,18 @@ def read_lines(stream: ByteStream, faults: Faults, *, longest: int) -> Iterator[
     """
     said = False  # whether a piece of the line that goes on was handed out
     for raw in raw_lines(stream, longest):
+        said = said and raw.joins
         for data, number in _valid(raw, faults):
             if raw.continues:
                 if data:
                     yield Lines(data, number, joins=said, continues=True)
                     said = True
                 continue
-            joins = said and raw.joins
-            said = False
+            joins = said and number == raw.number  # or else the line's last piece was bad
             if joins and data[:1] in (b"", b"\n"):
                 if not data:
                     continue
-                joins, data = False, data[1:]
+                joins, data, number = False, data[1:], number + 1
             yield Lines(data, number, joins=joins, continues=False)
 
 
