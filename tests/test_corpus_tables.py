@@ -133,6 +133,22 @@ def test_a_bad_row_stops_with_its_line_or_is_left_out(tmp_path, monkeypatch, row
     assert left(path) == (["One,\nmore"] * 2, 1)
 
 
+def test_a_bad_name_of_a_column_leaves_the_rows_and_the_other_names(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"caf\xe9,text\n1,one\n2,text\n3,three\n")
+    assert "line 1 (byte 3): invalid UTF-8" in stopped(path)
+    assert left(path) == (["one", "text", "three"], 1)
+
+
+def test_without_a_line_that_names_the_columns_no_row_takes_its_place(tmp_path):
+    path = tmp_path / "t.csv"
+    for first in (b'"te"xt,n', b'"te"xt,\xe9'):
+        path.write_bytes(first + b"\ntext,1\nswallowed,2\n")
+        pieces = read_all(path, CorpusSettings(on_bad_input="skip"))
+        assert documents_in(pieces) == []
+        assert "no row is read" in [str(each) for piece in pieces for each in piece.skipped][-1]
+
+
 def test_a_quote_that_is_never_closed_is_said_where_it_opens(tmp_path):
     path = tmp_path / "t.tsv"
     path.write_bytes(b'text\tn\ngood\t1\n"bad\t2\nswallowed\t3\n')

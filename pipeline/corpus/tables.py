@@ -35,12 +35,16 @@ def portions_of_rows(
         except StopIteration:
             return
         except csv.Error as error:
+            if names is None:
+                found = f"{_problem(str(error))} in the line that names the columns: no row is read"
+                _report(faults, found, line)
+                return
             if not feed.is_spoiled:
                 _report(faults, _problem(str(error)), line)
             continue
-        if feed.is_spoiled or not row:
+        if not row or (feed.is_spoiled and names is not None):
             continue
-        if names is None:
+        if names is None:  # with a bad name among them the others still stand
             names = [name.strip() for name in row]
             if settings.text_field not in names:
                 found, expected, hint = no_such_field(names, settings.text_field)
