@@ -214,7 +214,7 @@ def test_every_token_of_a_text_has_one_window_that_shows_it_best(tmp_path: Path)
         assert sorted(shown) == list(range(31))
 
 
-@given(st.integers(0, 2**32), st.integers(1, 14), st.integers(1, 6), st.integers(1, 5))
+@given(st.integers(0, 2**32), st.integers(1, 14), st.integers(1, 6), st.integers(1, 25))
 def test_best_stretches_are_those_of_trying_all(
     seed: int, count: int, longest: int, most: int
 ) -> None:
@@ -227,9 +227,36 @@ def test_best_stretches_are_those_of_trying_all(
         for i in np.flatnonzero(is_best).tolist()
         for j in range(i, min(count, i + longest))
     ]
-    assert best_spans(scores, is_best, rules) == sorted(every, key=lambda each: -each[0])
+    every = sorted(every, key=lambda each: -each[0])
+    assert best_spans(scores, is_best, rules) == every
+    # However few are told, the best is found.
     few = best_spans(scores, is_best, replace(rules, n_best_size=most))
-    assert len(few) <= most
+    assert few == every[: max(20, most)]
+
+
+def test_what_is_told_of_a_question_does_not_depend_on_how_many_answers_are(
+    tmp_path: Path,
+) -> None:
+    content = squad(3, 2, words=9, impossible=True)
+    nothing = {"id": "x", "question": "on", "answers": [], "is_impossible": True}
+    content["data"][0]["paragraphs"].append({"context": "\u200b", "qas": [nothing]})
+    examples = rows_of(tmp_path / "some.json", content)
+    encoder = WordPieceEncoder(VOCABULARY, Normalization())
+    told: list[list[dict[str, Any]]] = []
+    for most in (1, 20):
+        asked = FinetuneSettings(task=QA, n_best_size=most, long_text="window", max_seq_length=30)
+        task = answering(learn_questions(examples, asked), asked, examples, encoder)
+        items = task.encode(encoder, examples)
+        # Answers that begin last and end first are the likeliest, were they answers.
+        outputs = np.linspace((-4, 4), (4, -4), len(items.sites), dtype=np.float32)
+        judged = task.judge(items, outputs, examples, {})
+        told.append([judged.tell(row) for row in range(4)])
+    one, many = told
+    for few, several in zip(one, many, strict=True):
+        assert few["n_best"] == several["n_best"][:1]
+        assert {**few, "n_best": []} == {**several, "n_best": []}
+    assert [len(each["n_best"]) for each in one] == [1, 1, 1, 0]
+    assert [each["null_margin"] is None for each in one] == [False] * 3 + [True]
 
 
 def test_threshold_that_is_best_for_validation_is_kept_and_used(tmp_path: Path) -> None:

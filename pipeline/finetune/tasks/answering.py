@@ -30,6 +30,9 @@ from .task import Figures, Floats, Items, Judgement, Outputs, Task
 THRESHOLD = "null_score_diff_threshold"
 _LEAST_LONGEST_ANSWER = 30
 """google-research/bert's max_answer_length"""
+_LEAST_SEARCHED = 20
+"""Its n_best_size. Of fewer begins and ends the best of both may make no answer: it begins after it
+ends"""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,14 @@ class Rules:
 
     max_answer_length: int
     n_best_size: int
+    """Answers that are told"""
     may_be_none: bool
     metric: Metric
+
+    @property
+    def num_searched(self) -> int:
+        """How many of the best begins, ends and answers are looked at, told or not."""
+        return max(_LEAST_SEARCHED, self.n_best_size)
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,7 @@ def _rows(
             here, there = int(contexts.begins[start + begin]), int(contexts.ends[start + end])
             text = example.context[here:there]
             found.setdefault(text, Found(text, here, score))
-            if len(found) == rules.n_best_size:
+            if len(found) == rules.num_searched:
                 break
         rows.append(_Row(list(found.values()), float(null_scores[row])))
     return rows
@@ -154,7 +163,7 @@ def best_spans(
     scores: Floats, is_best: np.ndarray[Any, Any], rules: Rules
 ) -> list[tuple[float, int, int]]:
     """Return a window's best stretches: scores (S, 2) → score, first token, last token."""
-    most = rules.n_best_size
+    most = rules.num_searched
     begins = np.flatnonzero(is_best)
     begins = begins[np.argsort(-scores[begins, 0], kind="stable")[:most]]
     ends = np.argsort(-scores[:, 1], kind="stable")[:most]
@@ -228,6 +237,8 @@ def _judge(
     def tell(row: int) -> dict[str, Any]:
         example, found = examples.rows[row], rows[row].found
         probabilities = _probabilities(rows[row], rules)
+        # Where nothing is found there is no margin: JSON has no infinity.
+        margin = round(rows[row].null_margin, DIGITS) if found else None
         return {
             **({} if example.id is None else {"id": example.id}),
             "question": example.question,
@@ -239,10 +250,10 @@ def _judge(
             "probability": round(probabilities[0 if said[row] else -1], DIGITS)
             if probabilities
             else None,
-            **({"null_margin": round(rows[row].null_margin, DIGITS)} if rules.may_be_none else {}),
+            **({"null_margin": margin} if rules.may_be_none else {}),
             "n_best": [
                 {"text": each.text, "start": each.start, "probability": round(prob, DIGITS)}
-                for each, prob in zip(found, probabilities, strict=False)
+                for each, prob in zip(found[: rules.n_best_size], probabilities, strict=False)
             ],
         }
 
