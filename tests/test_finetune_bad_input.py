@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +246,24 @@ def test_parquet_is_read_like_the_other_tables(tmp_path: Path) -> None:
     assert [row.label for row in examples.rows] == [("x",), ()]
     assert known.config["problem_type"] == "multi_label_classification"
     assert examples.place(1).endswith("t.parquet, row 2")
+
+
+def test_labels_of_parquet_that_json_lacks_are_named_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+
+    def read(labels: list[Any], **settings: Any) -> list[Any]:
+        pq.write_table(pa.table({"text": list("abcd")[: len(labels)], "label": labels}), path)
+        return [row.label for row in learnt(path, path.read_bytes(), **settings)[0].rows]
+
+    dates = [date(2020, 1, 2), date(2021, 3, 4), date(2020, 1, 2)]
+    assert read(dates) == ["2020-01-02", "2021-03-04", "2020-01-02"]
+    grades = [Decimal("1.50"), Decimal("-1.00"), Decimal("1.50"), Decimal("2.25")]
+    assert read(grades, ignore_label=("-1.00",)) == ["1.50", None, "1.50", "2.25"]
+    assert read([dates[:2], dates[2:]]) == [("2020-01-02", "2021-03-04"), ("2020-01-02",)]
+    with pytest.raises(BadInput, match=r"t.parquet, row 1: b'x', bytes in the column 'label'"):
+        read([b"x", b"y", b"x"])
+    with pytest.raises(BadInput, match="expected labels that are all there"):
+        read([[dates[0], dates[0]], dates[1:2]])
 
 
 ASKED = FinetuneRequest(model="random:tiny", train=Path("t.csv"))

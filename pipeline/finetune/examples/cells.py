@@ -39,11 +39,14 @@ def check_text(value: Any, place: str, name: str) -> None:
 
 
 def label_of(value: Any, place: str, name: str) -> str | None:
-    """Return a cell's label; JSON's numbers, true and false are labels by the names they have."""
+    """Return a cell's label; numbers, true and false are labels by the names JSON has for them.
+
+    What JSON doesn't know, such as Parquet's decimals and dates, is named as Python writes it.
+    """
     if isinstance(value, list | dict):
         raise BadInput(
-            f"{place}: {json.dumps(value, ensure_ascii=False):.60} in the column {name!r}; "
-            "expected one label.",
+            f"{place}: {json.dumps(value, ensure_ascii=False, default=str):.60} in the column "
+            f"{name!r}; expected one label.",
             hint="Each row has one label: a text, a whole number, true or false. Lists are read "
             "with --problem-type multi_label_classification.",
         )
@@ -55,7 +58,13 @@ def label_of(value: Any, place: str, name: str) -> str | None:
             hint="Label the row or take it out; in a --test file null says that there is no label. "
             "pandas writes NaN for a missing value.",
         )
-    return (value if isinstance(value, str) else json.dumps(value)).strip() or None
+    if isinstance(value, bytes):
+        raise BadInput(
+            f"{place}: {value!r:.40}, bytes in the column {name!r}; expected a label.",
+            hint="Write the column as text: bytes don't tell which characters they are.",
+        )
+    named = json.dumps(value) if isinstance(value, bool | int | float) else str(value)
+    return named.strip() or None
 
 
 def labels_of(

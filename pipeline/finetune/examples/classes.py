@@ -89,8 +89,8 @@ def _several(value: Any, place: str, name: str) -> tuple[str, ...] | None:
     found = [label for label in labels if label is not None]
     if len(found) < len(labels) or len(set(found)) < len(found):
         raise BadInput(
-            f"{place}: {json.dumps(value, ensure_ascii=False):.60} in the column {name!r}; "
-            "expected labels that are all there and all different.",
+            f"{place}: {json.dumps(value, ensure_ascii=False, default=str):.60} in the column "
+            f"{name!r}; expected labels that are all there and all different.",
             hint=f"A list of names, or names with {SEPARATOR} between them.",
         )
     return tuple(found)
