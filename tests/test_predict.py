@@ -185,6 +185,28 @@ def test_masks_are_found_where_the_tokens_are_on_a_gpu(
     assert ask(encoder, rows_of(*TEXTS)) == expected
 
 
+def test_rows_that_pad_a_table_are_no_words(tmp_path: Path) -> None:
+    size = len(VOCABULARY) + 5
+    model = BertForPreTraining(replace(CONFIG, vocab_size=size))
+    directory = write(tmp_path / "model", model, "BertForPreTraining", vocab_size=size)
+    weights = safetensors.torch.load_file(directory / "model.safetensors")
+    weights["cls.predictions.bias"][len(VOCABULARY) :] = 9
+    safetensors.torch.save_file(weights, directory / "model.safetensors", {"format": "pt"})
+    (answer,) = ask(directory, rows_of(TEXTS[0]), top_k=1000)
+    told = {each["token"]: each["probability"] for each in answer["masks"][0]}
+    assert sorted(told) == sorted(VOCABULARY.tokens)
+    assert sum(told.values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_vocabulary_that_the_model_lacks_tokens_of_is_refused(tmp_path: Path) -> None:
+    directory = write(tmp_path / "model", BertForPreTraining(CONFIG), "BertForPreTraining")
+    more = Vocabulary((*VOCABULARY.tokens, "added"))
+    write_tokenizer_files(more, Normalization(), directory)
+    count = len(VOCABULARY)
+    with pytest.raises(BadInput, match=f"has {count + 1} tokens, the model .* knows {count}"):
+        ask(directory, rows_of(TEXTS[0]))
+
+
 @torch.no_grad()
 def test_next_sentence_is_that_of_transformers(encoder: Path) -> None:
     oracle = transformers.BertForPreTraining.from_pretrained(encoder).eval()

@@ -85,13 +85,15 @@ def _fill(model: nn.Module, asked: Asked) -> list[Answer]:
                 "--task embeddings.",
             )
     logits, _ = model.logits(asked.tokens, torch.cat(masked))
-    found = logits.softmax(dim=1).topk(min(asked.top_k, len(asked.vocabulary)), dim=1)
+    # A table that was padded to a round size has rows that are no token.
+    probabilities = logits[:, : len(asked.vocabulary)].softmax(dim=1)
+    found = probabilities.topk(min(asked.top_k, len(asked.vocabulary)), dim=1)
     told = [
         [
             {"token": asked.vocabulary.tokens[id], "probability": round(probability, _DIGITS)}
-            for id, probability in zip(ids, probabilities, strict=True)
+            for id, probability in zip(ids, values, strict=True)
         ]
-        for ids, probabilities in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+        for ids, values in zip(found.indices.tolist(), found.values.tolist(), strict=True)
     ]
     ends = torch.tensor([len(each) for each in masked]).cumsum(0).tolist()
     return [{"masks": told[end - len(each) : end]} for each, end in zip(masked, ends, strict=True)]

@@ -93,12 +93,6 @@ def open_starting_point(
     is_random = model.startswith(RANDOM)
     start = _random(model, vocab) if is_random else open_stored(Path(model), vocab, flag="--model")
     config = start.config
-    if len(start.vocabulary) > config.vocab_size:
-        raise BadInput(
-            f"The vocabulary has {len(start.vocabulary):,} tokens, the model {model} knows "
-            f"{config.vocab_size:,}.",
-            hint="A model goes with the vocabulary it was trained with.",
-        )
     if max_seq_length > config.max_position_embeddings:
         raise BadInput(
             f"--max-seq-length is {max_seq_length}; the model {model} reads at most "
@@ -136,7 +130,8 @@ def open_stored(path: Path, vocab: Path | None, *, flag: str) -> StartingPoint:
     `vocab` is the vocabulary of a model that has none beside it.
 
     Raises:
-        BadInput: it isn't there or isn't finished, or can't be computed.
+        BadInput: it isn't there or isn't finished, can't be computed, or lacks tokens of its
+            vocabulary.
     """
     if not path.is_dir():
         raise BadInput(
@@ -163,6 +158,12 @@ def open_stored(path: Path, vocab: Path | None, *, flag: str) -> StartingPoint:
     except (ValueError, TypeError) as error:
         raise BadInput(f"{directory / CONFIG}: {error}.") from error
     vocabulary, normalization = _vocabulary(directory, vocab)
+    if len(vocabulary) > config.vocab_size:
+        raise BadInput(
+            f"The vocabulary has {len(vocabulary):,} tokens, the model {path} knows "
+            f"{config.vocab_size:,}.",
+            hint="A model goes with the vocabulary it was trained with.",
+        )
     return StartingPoint(
         directory=directory,
         config=config,
