@@ -32,7 +32,7 @@ def shown(row: Row, answer: Answer) -> Iterator[str]:
             yield "  (none)" if each is None else _entity(each)
     elif "tokens" in answer:
         pairs = zip(answer["tokens"], answer["predictions"], strict=True)
-        yield " ".join(f"{token}/{tag}" for token, tag in pairs)
+        yield " ".join(token if tag is None else f"{token}/{tag}" for token, tag in pairs)
     elif "predictions" in answer:
         yield f"{', '.join(answer['predictions']) or '(none)'}\t{text}"
     else:

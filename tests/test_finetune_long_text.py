@@ -215,5 +215,24 @@ def test_words_beyond_the_head_are_tagged_as_nothing_and_counted(tmp_path: Path)
     assert metrics["cut_texts"] == {"train": 12, "test": 12}
     told = read_lines(tmp_path / "out" / "predictions-test.jsonl")[0]
     assert told["predictions"] == ["O", "B-X", *["O"] * (len(tokens) - 2)]
+    # Five tokens in six pieces are read ("an ##d"): of the others nothing is certain.
+    assert [each > 0 for each in told["probabilities"]] == [True] * 5 + [False] * 7
     # One of the two entities lies beyond.
     assert metrics["mean"]["test"]["recall"] == 0.5
+
+
+def test_words_beyond_the_head_get_no_tag_where_none_means_nothing(
+    encoder: WordPieceEncoder,
+) -> None:
+    row = TaggedRow(("sky", "red", "cat", "tree", "dog"), ("y", "x", "x", "y", "x"))
+    some = Examples(TABLE, [row], range(1))
+    asked = FinetuneSettings(max_seq_length=5, long_text="head")
+    task = tagging(Known(("x", "y")), asked, some)
+    items = task.encode(encoder, some)
+    outputs = np.array([[0, 3], [3, 0], [0, 3]], np.float32)
+    judged = task.judge(items, outputs, some, {})
+    told = judged.tell(0)
+    assert told["predictions"] == ["y", "x", "y", None, None]
+    assert told["probabilities"] == [0.9526] * 3 + [0, 0]
+    # Of x one of three is found, of y one of two, and one is said to be y that isn't.
+    assert judged.measure() == {"accuracy": 2 / 5, "macro_f1": pytest.approx((2 / 4 + 2 / 4) / 2)}

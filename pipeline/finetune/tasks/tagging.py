@@ -30,6 +30,8 @@ from .task import Figures, Floats, Items, Judgement, Outputs, Task
 from .texts import unknown_share, windows_of
 
 _DIGITS = 4
+_NO_TAG = ""
+"""What a token gets that isn't read, where there is no tag for nothing"""
 
 
 def tagging(known: Known, settings: FinetuneSettings, train: Examples[TaggedRow]) -> Task:
@@ -160,14 +162,14 @@ def _judge(
 ) -> Judgement:
     sizes = np.array([len(row.tokens) for row in examples.rows], np.int64)
     ends = np.cumsum(sizes)
-    ids = np.full(sizes.sum(), labels.index(OUTSIDE) if OUTSIDE in labels else 0)
-    sureness = np.ones(sizes.sum())
+    # Nothing is known of tokens that are cut off.
+    ids = np.full(sizes.sum(), len(labels))
+    names_of = [*labels, OUTSIDE if has_entities or OUTSIDE in labels else _NO_TAG]
+    sureness = np.zeros(sizes.sum())
     log_probs = log_softmax(outputs)
     ids[items.extra] = log_probs.argmax(axis=1)
     sureness[items.extra] = np.exp(log_probs.max(axis=1))
-    predicted: list[list[str]] = [
-        [labels[int(id)] for id in each] for each in np.split(ids, ends[:-1])
-    ]
+    predicted = [[names_of[int(id)] for id in each] for each in np.split(ids, ends[:-1])]
     sure = np.split(sureness, ends[:-1])
     names = sorted({tag[2:] for tag in labels if tag != OUTSIDE}) if has_entities else list(labels)
     name_ids = {name: id for id, name in enumerate(names)}
@@ -186,7 +188,7 @@ def _judge(
         return {
             "tokens": list(each.tokens),
             "labels": None if each.tags is None else list(each.tags),
-            "predictions": predicted[row],
+            "predictions": [tag if tag != _NO_TAG else None for tag in predicted[row]],
             "probabilities": sure[row].round(_DIGITS).tolist(),
             **({"entities": _told(each.tokens, predicted[row])} if has_entities else {}),
         }
@@ -213,7 +215,7 @@ def _judge(
 
 
 def _placed(tags: Tags) -> list[tuple[str, int]]:
-    return [(tag, place) for place, tag in enumerate(tags)]
+    return [(tag, place) for place, tag in enumerate(tags) if tag != _NO_TAG]
 
 
 def _told(tokens: Sequence[str], tags: Tags) -> list[dict[str, Any]]:
