@@ -416,6 +416,18 @@ def test_model_that_reads_from_left_to_right_fills_no_mask(tmp_path: Path) -> No
         ask(place, rows_of("a [MASK]"))
 
 
+def test_memory_too_small_for_answers_names_the_setting_that_needs_less(
+    encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def large(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.")
+
+    monkeypatch.setattr("bertctl.model.encoder.BertModel.forward", large)
+    with pytest.raises(WorkFailed, match="isn't enough memory") as failed:
+        ask(encoder, rows_of("the river [MASK]"))
+    assert "--micro-batch-size" in failed.value.hint
+
+
 def test_row_that_can_not_be_answered_is_named(encoder: Path) -> None:
     with pytest.raises(BadInput, match=r"x\.txt, row 2 \(line 2\): there is no \[MASK\]"):
         ask(encoder, rows_of("a [MASK]", "none"))
@@ -438,18 +450,6 @@ def test_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     write_some(fail=False)
     assert file.read_text() == '{"row": 1, "prediction": "x"}\n'
     assert [each.name for each in tmp_path.iterdir()] == ["out.jsonl"]
-def test_memory_too_small_for_answers_names_the_setting_that_needs_less(
-    encoder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def large(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.")
-
-    monkeypatch.setattr("bertctl.model.encoder.BertModel.forward", large)
-    with pytest.raises(WorkFailed, match="isn't enough memory") as failed:
-        ask(encoder, rows_of("the river [MASK]"))
-    assert "--micro-batch-size" in failed.value.hint
-
-
 
 
 def test_vectors_in_json_are_the_numbers_they_are() -> None:
