@@ -45,8 +45,8 @@ def confusion_table(
     cells, counts = np.unique(truth * len(labels) + predicted, return_counts=True)
     table: dict[str, dict[str, int]] = {}
     for cell, count in zip(cells.tolist(), counts.tolist(), strict=True):
-        label, other = divmod(cell, len(labels))
-        table.setdefault(labels[label], {})[labels[other]] = count
+        name, other = (labels[int(each)] for each in divmod(cell, len(labels)))
+        table.setdefault(name, {})[other] = count
     return table
 
 
