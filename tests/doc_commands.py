@@ -46,6 +46,7 @@ READ_ONLY = {
     "--dask": "it needs a cluster; tests/test_shard_labour.py has one",
     "$": "a scheduler fills in a variable; tests/test_shard_labour.py runs arrays",
     "/data/": "it names somebody's disk",
+    "examples/results": "it takes hours; tests/test_results_example.py reads the project",
 }
 """Why a command whose words have such a part is read by the parser and not run"""
 
