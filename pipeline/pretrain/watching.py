@@ -13,9 +13,8 @@ from .health import diagnose
 from .held_out import HeldOut
 
 _CURVES = ("loss", "mlm_loss", "mlm_accuracy", "nsp_loss", "nsp_accuracy", "learning_rate")
-
-
 _REMEMBERED = ("first", "best", "last")
+"""Evaluations of a lesson that are kept for what is said at the end"""
 
 
 class Watch:
