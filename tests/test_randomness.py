@@ -42,6 +42,13 @@ def test_permutation_holds_every_number_once() -> None:
     assert order.tolist() != list(range(1000))
 
 
+def test_permutation_is_the_order_of_the_bits() -> None:
+    drawn = KeyedRandom(1, "order").bits(70_000)
+    order = KeyedRandom(1, "order").permutation(70_000)
+    assert order.tolist() == np.argsort(drawn, kind="stable").tolist()
+    assert KeyedRandom(1, "order").permutation(0).tolist() == []
+
+
 def test_mixed_keys_are_different_for_different_values() -> None:
     values = np.arange(100_000, dtype=np.uint64)
     assert len(np.unique(mixed(values, 1, "bucket"))) == len(values)

@@ -19,7 +19,6 @@ _WINDOW_CHARACTERS = 8_000
 _TOGETHER_BYTES = 8_000
 """Of more than 10,000 sentencex makes parts by itself, and the blank line between two is gone."""
 
-_COMMON_WIDE_SPACES = "\xa0\u3000\u2009\u202f"
 _WIDE_SPACE = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 """White space of more than one byte."""
 
@@ -59,19 +58,20 @@ def _batches(paragraphs: bytes) -> Iterator[bytes]:
 
 
 def _split(paragraphs: bytes, language: str) -> bytes:
-    together = _split_together(paragraphs.replace(b"\n", b"\n\n").decode(), language)
+    together = _split_together(paragraphs.replace(b"\n", b"\n\n"), language)
     if together is not None:
         return together.encode()
     each = (sentences_of(paragraph, language) for paragraph in paragraphs.decode().split("\n"))
     return "\n".join(map("\n".join, each)).encode()
 
 
-def _split_together(paragraphs: str, language: str) -> str | None:
+def _split_together(encoded: bytes, language: str) -> str | None:
     """Split paragraphs with blank lines between them, each of which sentencex takes for itself.
 
     None where `_lossless` would have to mend something, in any of them.
     """
-    if len(paragraphs) > _WINDOW_CHARACTERS or _has_wide_space(paragraphs):
+    paragraphs = encoded.decode()
+    if len(paragraphs) > _WINDOW_CHARACTERS or _has_wide_space(paragraphs, encoded):
         return None
     sentences = _segment(paragraphs, language)
     if sentences is None:
@@ -82,7 +82,7 @@ def _split_together(paragraphs: str, language: str) -> str | None:
 
 
 def _lossless(text: str, language: str) -> list[str]:
-    sentences = None if _has_wide_space(text) else _segment(text, language)
+    sentences = None if _has_wide_space(text, text.encode()) else _segment(text, language)
     if sentences is None:
         sentences = _with_narrow_spaces(text, language)
     if len(sentences) < 2 or sum(map(len, sentences)) != len(text):
@@ -94,8 +94,16 @@ def _lossless(text: str, language: str) -> list[str]:
     return sentences
 
 
-def _has_wide_space(text: str) -> bool:
-    return not text.isascii() and any(space in text for space in _COMMON_WIDE_SPACES)
+def _has_wide_space(text: str, encoded: bytes) -> bool:
+    """Tell whether a common one is in a text, given also in UTF-8."""
+    # In memory each letter of Western text has a byte of zero, and so has U+3000: text is searched
+    # for it many times as slowly as for the others, or as UTF-8 is for its first byte.
+    return not text.isascii() and (
+        "\xa0" in text
+        or "\u2009" in text
+        or "\u202f" in text
+        or (b"\xe3" in encoded and "\u3000" in text)
+    )
 
 
 def _segment(text: str, language: str) -> list[str] | None:

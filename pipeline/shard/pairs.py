@@ -19,6 +19,7 @@ from .tokens import Flags, Offsets, TokenisedDocuments
 
 _SPECIAL_TOKENS = 3
 _RANDOM_NEXT_PROB = 0.5
+_OWES, _COULD_PAY = 1, 2
 
 
 def draw_pairs(
@@ -116,27 +117,31 @@ def _walk(beginnings: _Beginnings) -> tuple[Offsets, Flags, int]:
 
     One step of plain Python an instance; where one document ends the next one begins.
     """
+    wants_random, is_last = beginnings.wants_random, beginnings.cut == beginnings.end
+    is_random = wants_random | is_last
+    following = np.where(is_random, beginnings.cut, beginnings.next_stop)
+    owes, could_pay = is_last & ~wants_random, wants_random & ~is_last
     # Most places are passed over: a list of all of them would cost more than the walk.
-    cuts, next_stops = beginnings.cut.data, beginnings.next_stop.data
-    wants_random = beginnings.wants_random.data
-    is_last = (beginnings.cut == beginnings.end).data
+    moves, kinds = following.data, (owes * _OWES + could_pay * _COULD_PAY).astype(np.uint8).data
     firsts: list[int] = []
-    randoms: list[int] = []
+    paying: list[int] = []
     place = owed = 0
-    while place < len(cuts):
-        is_random = wants_random[place]
-        if is_last[place]:
+    num_places = len(moves)
+    while place < num_places:
+        firsts.append(place)
+        kind = kinds[place]
+        if kind == _OWES:
             # Nothing is left to follow A.
-            owed += not is_random
-            is_random = True
-        elif is_random and owed:
+            owed += 1
+        elif owed and kind == _COULD_PAY:
             # An earlier pair was random for want of a next sentence: this one makes up for it.
             owed -= 1
-            is_random = False
-        firsts.append(place)
-        randoms.append(is_random)
-        place = cuts[place] if is_random else next_stops[place]
-    return np.array(firsts, np.int64), np.array(randoms, bool), owed
+            paying.append(place)
+            place = int(beginnings.next_stop[place])
+            continue
+        place = moves[place]
+    is_random[paying] = False
+    return np.array(firsts, np.int64), is_random[firsts], owed
 
 
 def _random_segments(

@@ -107,8 +107,8 @@ class WordNumbers:
         return mixed.view(np.int64)
 
     def _differ(self, numbers: Numbers, keys: Keys) -> npt.NDArray[np.bool_]:
-        known = self._key.take(numbers, axis=0)
-        return (known[:, 0] != keys[:, 0]) | (known[:, 1] != keys[:, 1])
+        halves_differ = self._key.take(numbers, axis=0) != keys
+        return halves_differ.view(np.uint16).ravel() != 0
 
     def _next(self, slots: Positions) -> Positions:
         return (slots + 1) & (len(self._number_in_slot) - 1)
