@@ -1,7 +1,8 @@
 """Turn text into WordPiece ids: the very ids `tokenizers` gives, at about 15 times its speed.
 
-Text repeats its words: each distinct word is cut into pieces once, by the library, and remembered
-under a number. The rest is numpy: where words begin and end, their numbers, their pieces.
+Text repeats its words: each distinct word is cut into pieces once and remembered under a number.
+All of it is numpy: where words begin and end, their numbers, their pieces. Of the library is asked
+what it does to each character, and what to do with long words and the few that this doesn't tell.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .characters import Characters
 from .matching import PieceMatcher, are_plain
-from .numbering import CAPACITY, Numbers, WordNumbers
+from .numbering import CAPACITY, Numbers, WordNumbers, keys_of_lines
 from .pieces import Counts, Ids, PieceCutter
 from .vocabulary import Normalization, Vocabulary
 from .words import BATCH_WORDS, BLOCK_BYTES, Segmenter, Words, split_blocks
@@ -37,13 +39,14 @@ class WordPieceEncoder:
     def __init__(self, vocabulary: Vocabulary, normalization: Normalization) -> None:
         self.vocabulary = vocabulary
         self.normalization = normalization
-        self._segmenter = Segmenter(normalization)
+        self._characters = Characters(normalization)
+        self._segmenter = Segmenter(normalization, self._characters)
         self._matcher = PieceMatcher(vocabulary)
         self._cutter = PieceCutter(vocabulary, normalization)
         self.num_words = 0
         """Words so far, each time they stood somewhere."""
         self.num_library_words = 0
-        """Those among them that the library cut, since they need normalising or are long."""
+        """Those among them that the library cut: long ones, and few others."""
         self._forget()
 
     def __reduce__(self) -> tuple[type[WordPieceEncoder], tuple[Vocabulary, Normalization]]:
@@ -135,21 +138,25 @@ class WordPieceEncoder:
 
     def _cut(self) -> None:
         """Cut the words that have been numbered since the last time."""
-        others = np.concatenate(self._others)
-        plain = np.ones(self._numbers.num_words + 1 - self._first_uncut, bool)
-        plain[others - self._first_uncut] = False
-        keys = self._numbers.keys_from(self._first_uncut)
-        self._remember(np.flatnonzero(plain) + self._first_uncut, *self._matcher.cut(keys[plain]))
-        self._remember(others, *self._cutter.cut(self._other_words))
-        self._outline[others] |= 1 << _LIBRARY_SHIFT
+        keys = self._numbers.keys_from(self._first_uncut).copy()
+        others = np.concatenate(self._others) - self._first_uncut
+        keys[others], fits = keys_of_lines(self._characters.normalized(self._other_words))
+        hard = np.flatnonzero(~fits)
+        is_ours = np.ones(len(keys), bool)
+        is_ours[others[hard]] = False
+        self._remember(np.flatnonzero(is_ours), *self._matcher.cut(keys[is_ours]))
+        hard_words = [self._other_words[each] for each in hard.tolist()]
+        self._remember(others[hard], *self._cutter.cut(hard_words))
+        self._outline[others[hard] + self._first_uncut] |= 1 << _LIBRARY_SHIFT
         self._wait_for_words()
 
-    def _remember(self, numbers: Positions, ids: Ids, counts: Counts) -> None:
+    def _remember(self, uncut: Positions, ids: Ids, counts: Counts) -> None:
+        """Remember the pieces of these words, counted from the first uncut one."""
         first = np.cumsum(counts) - counts
         lowest = first + len(self._pieces)
         only = counts == 1
         lowest[only] = ids[first[only]]
-        self._outline[numbers] = counts << _COUNT_SHIFT | lowest
+        self._outline[uncut + self._first_uncut] = counts << _COUNT_SHIFT | lowest
         self._pieces = np.concatenate((self._pieces, ids))
 
     def _wait_for_words(self) -> None:

@@ -1,7 +1,8 @@
-"""Cut short plain words into their longest pieces, thousands at a time, in numpy.
+"""Cut short normalised words into their longest pieces, thousands at a time, in numpy.
 
 What `tokenizers` does to a word (its longest prefix in the vocabulary, then the longest `##` piece
-of the rest, and so on) is done here to all words at once: W words, given as keys, P pieces.
+of the rest, and so on) is done here to all words at once: W words, given as keys, P pieces. Bytes
+do for characters, of which none begins as another does.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _MULTIPLY = np.uint64(0xD1342543DE82EF95)  # odd, and its products spread well, 
 
 
 class PieceMatcher:
-    """Knows the pieces that plain words of at most 16 bytes can be made of."""
+    """Knows the pieces that words of at most 16 bytes can be made of."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._unk_id = vocabulary.unk_id
@@ -39,13 +40,15 @@ class PieceMatcher:
             token[len(CONTINUATION) :] if more else token
             for token, more in zip(vocabulary.tokens, continues.tolist(), strict=True)
         ]
-        plain = [
+        # No text holds a lone surrogate, but a third party's token may.
+        encoded = [piece.encode("utf-8", "surrogatepass") for piece in pieces]
+        short = [
             id
-            for id, piece in enumerate(pieces)
-            if piece.isascii() and len(piece) <= KEY_BYTES and (piece.isalnum() or len(piece) == 1)
+            for id, piece in enumerate(encoded)
+            if 0 < len(piece) <= KEY_BYTES and b"\0" not in piece
         ]
-        keys = keys_of([pieces[id] for id in plain])
-        ids = np.array(plain, np.int64)
+        keys = keys_of([encoded[id] for id in short])
+        ids = np.array(short, np.int64)
         self._first, self._next = (
             _Pieces(keys[which], ids[which]) for which in (~continues[ids], continues[ids])
         )
@@ -53,7 +56,7 @@ class PieceMatcher:
     def cut(self, keys: Keys) -> tuple[Ids, Counts]:
         """Return all pieces in a row (P,) and how many each word has (W,): `[UNK]` where none fits.
 
-        Of all `keys` `are_plain` is true.
+        All words are normalised already, and none is empty.
         """
         counts = np.zeros(len(keys), np.int64)
         rounds: list[tuple[Positions, Positions]] = []
@@ -98,7 +101,7 @@ def are_plain(keys: Keys) -> npt.NDArray[np.bool_]:
 
 
 class _Pieces:
-    """Pieces of plain characters, given as keys, and the id of each."""
+    """Pieces, given as keys, and the id of each."""
 
     def __init__(self, keys: Keys, ids: Positions) -> None:
         self._numbers = WordNumbers(max(2, 1 << (2 * len(ids)).bit_length()))

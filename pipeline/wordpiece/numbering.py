@@ -80,14 +80,9 @@ class WordNumbers:
         return numbers, missing[new]
 
     def _keys(self, words: Words) -> Keys:
-        # A view in which element i is the 16 bytes from i on: of that size numpy has this type.
-        windows = np.ndarray(
-            len(words.text) - KEY_BYTES + 1, np.complex128, words.text, strides=(1,)
-        )
-        keys = windows[words.starts].view("<u8").reshape(-1, 2)
-        # That is too long by the zeros after a word, which are none of its bytes.
+        # This is too long by the zeros after a word, which are none of its bytes.
         lengths = words.stops - words.starts
-        keys &= _KEEP_BYTES.take(lengths, axis=0, mode="clip")
+        keys = keys_at(words.text, words.starts, lengths)
         long = np.flatnonzero(lengths > KEY_BYTES)
         long = long[words.text[words.starts[long] + KEY_BYTES] != 0]
         for index, word in zip(long.tolist(), words.select(long).to_list(), strict=True):
@@ -159,6 +154,29 @@ class WordNumbers:
             pending = pending[other]
             slots[pending] = self._next(slots[pending])
         return numbers, np.concatenate(firsts)
+
+
+def keys_at(text: npt.NDArray[np.uint8], starts: Positions, lengths: Positions) -> Keys:
+    """Return the first 16 bytes of each word in a text that goes on for 16 bytes more."""
+    # A view in which element i is the 16 bytes from i on: of that size numpy has this type.
+    windows = np.ndarray(len(text) - KEY_BYTES + 1, np.complex128, text, strides=(1,))
+    keys = windows[starts].view("<u8").reshape(-1, 2)
+    keys &= _KEEP_BYTES.take(lengths, axis=0, mode="clip")
+    return keys
+
+
+def keys_of_lines(lines: bytes) -> tuple[Keys, npt.NDArray[np.bool_]]:
+    """Return the keys of words, each with a line end after it, and which of them a key can hold.
+
+    It can't hold an empty word, nor one of more than 16 bytes or with a zero among them.
+    """
+    text = np.frombuffer(lines + bytes(KEY_BYTES), np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    starts = np.append(0, ends + 1)[:-1]
+    lengths = ends - starts
+    fits = (lengths > 0) & (lengths <= KEY_BYTES)
+    fits[np.searchsorted(ends, np.flatnonzero(text[: len(lines)] == 0))] = False
+    return keys_at(text, starts, lengths), fits
 
 
 def bytes_of(keys: Keys) -> npt.NDArray[np.uint8]:

@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import pre_tokenizers
 
-from .library import library_normalizer
+from .characters import Border, Characters
 from .vocabulary import Normalization
 
 Bytes = npt.NDArray[np.uint8]
@@ -39,6 +38,11 @@ _FIRST_BYTE, _LAST_BYTE_SHIFT = 15, 4
 _WIDE_LETTER = _BEGINS | _INSIDE << _LAST_BYTE_SHIFT
 _WIDE_SPACE = _SPACE | _ENDS << _LAST_BYTE_SHIFT
 _WIDE_MARK = _ISOLATED | _ENDS << _LAST_BYTE_SHIFT
+_CLASS_OF_BORDER = {
+    Border.NONE: _WIDE_LETTER,
+    Border.SPACE: _WIDE_SPACE,
+    Border.ISOLATED: _WIDE_MARK,
+}
 _UNKNOWN = 255
 
 _ASCII_SPACE = frozenset(b"\t\n\r ")
@@ -91,13 +95,12 @@ class Words(NamedTuple):
 
 
 class Segmenter:
-    """Cuts text into raw words; remembers what the library does at each non-ASCII character."""
+    """Cuts text into raw words, at the borders that `characters` knows of."""
 
-    def __init__(self, normalization: Normalization) -> None:
+    def __init__(self, normalization: Normalization, characters: Characters | None = None) -> None:
         # Lower-casing ASCII letters first changes nothing that normalisation does later.
         self._letters = _LOWERCASE if normalization.lowercase else _AS_IT_IS
-        self._normalizer = library_normalizer(normalization)
-        self._pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        self._characters = characters or Characters(normalization)
         self._class_of = np.full(0x110000, _UNKNOWN, np.uint8)
 
     def words(self, block: bytes) -> Words:
@@ -137,22 +140,9 @@ class Segmenter:
         kinds = self._class_of.take(code_points)
         if (kinds == _UNKNOWN).any():
             for each in np.unique(code_points[kinds == _UNKNOWN]).tolist():
-                self._class_of[each] = self._ask_library(chr(each))
+                self._class_of[each] = _CLASS_OF_BORDER[self._characters[chr(each)].border]
             kinds = self._class_of.take(code_points)
         return kinds
-
-    def _ask_library(self, character: str) -> int:
-        """Tell how the library treats a character between two letters.
-
-        Whatever it does other than cutting there can wait until the word is encoded.
-        """
-        normalized = self._normalizer.normalize_str(f"a{character}a")
-        words = [word for word, _ in self._pre_tokenizer.pre_tokenize_str(normalized)]
-        if words == ["a", "a"]:
-            return _WIDE_SPACE
-        if len(words) == 3 and words[0] == words[2] == "a":
-            return _WIDE_MARK
-        return _WIDE_LETTER
 
 
 def _starts(classes: Bytes) -> Positions:
