@@ -29,9 +29,19 @@ class KeyedRandom:
         """Return `count` numbers in [0, 1), multiples of 2**-53."""
         return np.multiply(self.bits(count) >> np.uint64(11), _UNIT, dtype=np.float64)
 
+    def coins(self, count: int) -> npt.NDArray[np.bool_]:
+        """Return `count` tosses of a fair coin."""
+        words = self.bits(-(-count // 64)).astype("<u8", copy=False)
+        return np.unpackbits(words.view(np.uint8), count=count).view(np.bool_)
+
     def below(self, bounds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return a whole number in [0, bound) for each of the bounds, all far below 2**53."""
-        return (self.uniform(len(bounds)) * bounds).astype(np.int64)
+        """Return a whole number in [0, bound) for each of the bounds, none above 2**32.
+
+        Made of 32 bits: no number's chance is off by as much as 2**-32.
+        """
+        words = self.bits(-(-len(bounds) // 2)).astype("<u8", copy=False)
+        drawn = words.view("<u4")[: len(bounds)]
+        return ((drawn * bounds.astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
 
     def binomial_half(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return how many of `count` fair coins came up heads, for each of the counts."""

@@ -29,6 +29,26 @@ def test_binomial_counts_fair_coins() -> None:
         assert abs(some.var() - count / 4) <= 0.15 * count / 4
 
 
+def test_coins_are_fair_and_as_many_as_asked_for() -> None:
+    for count in (0, 1, 63, 65, 40_000):
+        coins = KeyedRandom(1, "coins").coins(count)
+        assert coins.shape == (count,)
+        assert coins.dtype == bool
+    assert abs(int(coins.sum()) - 20_000) < 5 * 100
+    pairs = coins[:-1] & coins[1:]
+    assert abs(int(pairs.sum()) - 10_000) < 5 * 100
+
+
+def test_below_keeps_bounds_of_32_bits() -> None:
+    bounds = np.array([1, 2**32, 2**32, 2**31 + 1] * 2000)
+    drawn = KeyedRandom(1, "wide").below(bounds)
+    assert (drawn >= 0).all()
+    assert (drawn < bounds).all()
+    wide = drawn[bounds == 2**32] / 2**32
+    assert abs(wide.mean() - 0.5) < 5 * np.sqrt(1 / 12 / len(wide))
+    assert len(KeyedRandom(1, "none").below(np.zeros(0, np.int64))) == 0
+
+
 def test_below_reaches_every_number_and_no_further() -> None:
     drawn = KeyedRandom(1, "dice").below(np.full(6000, 6))
     counts = np.bincount(drawn, minlength=6)

@@ -143,8 +143,9 @@ def _made_from(document: int, batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
 
 def _drawn(total: int, how: InspectHow) -> list[int]:
     """Return different rows, in order; fewer where fewer are there."""
-    draws = KeyedRandom(how.seed, "inspect").below(np.full(4 * how.number + 16, total))
-    return sorted(list(dict.fromkeys(draws.tolist()))[: how.number]) if total else []
+    draws = KeyedRandom(how.seed, "inspect").uniform(4 * how.number + 16) * total
+    rows = draws.astype(np.int64).tolist()
+    return sorted(list(dict.fromkeys(rows))[: how.number]) if total else []
 
 
 def _open(file: Path) -> pa.RecordBatch:

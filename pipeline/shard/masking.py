@@ -92,16 +92,15 @@ def hide(
     places = starts.take(chosen.rows) + chosen.columns
     original = ids.take(places)
     fate = _fates(chosen, random)
-    substitutes = settings.replaceable_ids.take(
-        random.below(np.full(len(original), len(settings.replaceable_ids)))
-    )
     hidden = np.where(
-        fate < settings.mask_token_prob,
-        np.array(settings.mask_id, ids.dtype),
-        np.where(
-            fate < settings.mask_token_prob + settings.random_token_prob, substitutes, original
-        ),
+        fate < settings.mask_token_prob, np.array(settings.mask_id, ids.dtype), original
     )
+    replaced = np.flatnonzero(
+        (fate >= settings.mask_token_prob)
+        & (fate < settings.mask_token_prob + settings.random_token_prob)
+    )
+    substitutes = random.below(np.full(len(replaced), len(settings.replaceable_ids)))
+    hidden[replaced] = settings.replaceable_ids.take(substitutes)
     ids[places] = hidden
     return original, hidden
 

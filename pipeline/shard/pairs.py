@@ -18,7 +18,6 @@ from .settings import InstanceSettings
 from .tokens import Flags, Offsets, TokenisedDocuments
 
 _SPECIAL_TOKENS = 3
-_RANDOM_NEXT_PROB = 0.5
 _OWES, _COULD_PAY = 1, 2
 
 
@@ -96,17 +95,14 @@ def _beginnings(
     end = np.repeat(documents.document_ends[:own], sentences)
     offsets = np.concatenate(([0], documents.sentence_ends))
     first = np.arange(len(document))
-    is_short, short, coin, place = (random.uniform(len(document)) for _ in range(4))
-    target = np.where(
-        is_short < short_seq_prob,
-        SHORTEST_TARGET + (short * (max_tokens - 1)).astype(np.int64),
-        max_tokens,
-    )
+    target = np.full(len(document), max_tokens)
+    short = np.flatnonzero(random.uniform(len(document)) < short_seq_prob)
+    target[short] = SHORTEST_TARGET + random.below(np.full(len(short), max_tokens - 1))
+    wants_random = random.coins(len(document))
     stop = np.searchsorted(offsets, offsets[first] + target).clip(first + 1, end)
-    wants_random = coin < _RANDOM_NEXT_PROB
     stop += (stop == first + 1) & (stop < end) & ~wants_random
     several = stop - first - 1
-    cut = np.where(several > 0, first + 1 + (place * several).astype(np.int64), stop)
+    cut = np.where(several > 0, first + 1 + random.below(several), stop)
     # Only where a random B is taken back for a next one may that have no sentence yet.
     next_stop = np.maximum(stop, np.minimum(cut + 1, end))
     return _Beginnings(document, end, target, wants_random, cut, next_stop)

@@ -94,10 +94,8 @@ class WordNumbers:
 
     def _home(self, keys: Keys) -> Positions:
         """Return the slot where the search for a word begins: the best mixed bits, the upper."""
-        mixed = keys[:, 1] * _MULTIPLY_HIGH
-        mixed ^= keys[:, 0]
-        mixed ^= mixed >> np.uint64(29)
-        mixed *= _MULTIPLY_LOW
+        mixed = keys[:, 0] * _MULTIPLY_LOW
+        mixed += keys[:, 1] * _MULTIPLY_HIGH
         mixed >>= self._shift
         return mixed.view(np.int64)
 

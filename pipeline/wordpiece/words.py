@@ -105,9 +105,10 @@ class Segmenter:
 
     def words(self, block: bytes) -> Words:
         """Cut a block of valid UTF-8 without NUL; the block's ends are borders too."""
-        text = np.frombuffer(bytearray(block.translate(self._letters) + bytes(PADDING)), np.uint8)
-        # One more in front, after which the first word begins.
-        classes = np.frombuffer(bytearray(b" " + block).translate(_BYTE_CLASS), np.uint8)
+        # A space in front, after which the first word begins.
+        spaced = bytearray(b"".join((b" ", block, bytes(PADDING))))
+        text = np.frombuffer(spaced.translate(self._letters), np.uint8)[1:]
+        classes = np.frombuffer(spaced.translate(_BYTE_CLASS), np.uint8)[: len(block) + 1]
         if not block.isascii():
             self._mark_characters(text, classes[1:])
         borders = np.append(_starts(classes), len(block))
