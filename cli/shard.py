@@ -61,7 +61,7 @@ def _rows(done: Completion) -> list[tuple[str, str]]:
         ("  of one sentence", f"{figures['one_sentence_documents'] / figures['documents']:.1%}"),
         ("sentences", f"{figures['sentences']:,}"),
         ("words", f"{figures['words']:,}"),
-        ("  not plain ASCII", f"{figures['library_words'] / max(figures['words'], 1):.2%}"),
+        ("  left to tokenizers", f"{figures['library_words'] / max(figures['words'], 1):.2%}"),
         ("tokens", f"{figures['tokens']:,}"),
         ("  unknown", f"{figures['unknown'] / tokens:.3%}"),
         ("instances", f"{train['instances']:,}"),

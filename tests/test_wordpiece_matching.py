@@ -1,9 +1,10 @@
 import random
+from collections.abc import Sequence
 
 import numpy as np
 
 from bertctl.pipeline.wordpiece.matching import PieceMatcher, are_plain
-from bertctl.pipeline.wordpiece.numbering import keys_of, lengths_of
+from bertctl.pipeline.wordpiece.numbering import Keys, keys_of_lines, lengths_of
 from bertctl.pipeline.wordpiece.vocabulary import SPECIAL_TOKENS, Normalization, Vocabulary
 
 from .wordpiece_oracle import library_ids
@@ -21,13 +22,19 @@ def vocabulary(seed: int, *, whole_alphabet: bool) -> Vocabulary:
     return Vocabulary((*SPECIAL_TOKENS, *sorted(pieces - {"", "##"})))
 
 
+def keys_of(words: Sequence[str]) -> Keys:
+    keys, fits = keys_of_lines("".join(f"{word}\n" for word in words).encode())
+    assert fits.all()
+    return keys
+
+
 def test_pieces_equal_the_librarys() -> None:
     chooser = random.Random(8)
     words = ["".join(chooser.choices(LETTERS, k=chooser.randint(1, 16))) for _ in range(2000)]
     words += ["#", ",", "a" * 16, "z", "az"]
     for seed in range(6):
         known = vocabulary(seed, whole_alphabet=seed % 2 == 0)
-        ids, counts = PieceMatcher(known).cut(keys_of([word.encode() for word in words]))
+        ids, counts = PieceMatcher(known).cut(keys_of(words))
         expected_ids, expected_ends = library_ids(words, known, Normalization())
         assert ids.tolist() == expected_ids
         assert np.cumsum(counts).tolist() == expected_ends
@@ -39,7 +46,14 @@ def test_no_words_have_no_pieces() -> None:
 
 
 def test_plain_is_what_normalisation_leaves_alone() -> None:
-    words = [b"river", b"R2", b"a" * 16, b"!", "é".encode(), b"a\x01", "。".encode(), b"\x7f"]
+    words = ["river", "R2", "a" * 16, "!", "é", "a\x01", "。", "\x7f"]
     keys = keys_of(words)
     assert are_plain(keys).tolist() == [True, True, True, True, False, False, False, False]
-    assert lengths_of(keys).tolist() == list(map(len, words))
+    assert lengths_of(keys).tolist() == [len(word.encode()) for word in words]
+
+
+def test_a_key_holds_up_to_16_bytes_and_no_zero() -> None:
+    lines = [b"river", b"", b"a" * 16, b"a" * 17, b"a\0", b"\0a", b"a\0a", "é".encode() * 8]
+    keys, fits = keys_of_lines(b"".join(line + b"\n" for line in lines))
+    assert fits.tolist() == [True, False, True, False, False, False, False, True]
+    assert keys[0].tobytes() == b"river".ljust(16, b"\0")

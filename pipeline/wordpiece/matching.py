@@ -12,7 +12,7 @@ import string
 import numpy as np
 import numpy.typing as npt
 
-from .numbering import KEY_BYTES, Keys, WordNumbers, bytes_of, kept_bytes, keys_of, lengths_of
+from .numbering import Keys, WordNumbers, bytes_of, kept_bytes, keys_of_lines, lengths_of
 from .vocabulary import CONTINUATION, Vocabulary
 
 Ids = npt.NDArray[np.unsignedinteger]
@@ -36,21 +36,16 @@ class PieceMatcher:
         self._unk_id = vocabulary.unk_id
         self._id_dtype = vocabulary.id_dtype
         continues = vocabulary.is_continuation
-        pieces = [
+        pieces = (
             token[len(CONTINUATION) :] if more else token
             for token, more in zip(vocabulary.tokens, continues.tolist(), strict=True)
-        ]
+        )
         # No text holds a lone surrogate, but a third party's token may.
-        encoded = [piece.encode("utf-8", "surrogatepass") for piece in pieces]
-        short = [
-            id
-            for id, piece in enumerate(encoded)
-            if 0 < len(piece) <= KEY_BYTES and b"\0" not in piece
-        ]
-        keys = keys_of([encoded[id] for id in short])
-        ids = np.array(short, np.int64)
+        lines = "".join(f"{piece}\n" for piece in pieces).encode("utf-8", "surrogatepass")
+        keys, fits = keys_of_lines(lines)
         self._first, self._next = (
-            _Pieces(keys[which], ids[which]) for which in (~continues[ids], continues[ids])
+            _Pieces(keys[which], np.flatnonzero(which))
+            for which in (fits & ~continues, fits & continues)
         )
 
     def cut(self, keys: Keys) -> tuple[Ids, Counts]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -172,9 +170,8 @@ def keys_of_lines(lines: bytes) -> tuple[Keys, npt.NDArray[np.bool_]]:
     ends = np.flatnonzero(text == ord("\n"))
     starts = np.append(0, ends + 1)[:-1]
     lengths = ends - starts
-    fits = (lengths > 0) & (lengths <= KEY_BYTES)
-    fits[np.searchsorted(ends, np.flatnonzero(text[: len(lines)] == 0))] = False
-    return keys_at(text, starts, lengths), fits
+    keys = keys_at(text, starts, lengths)
+    return keys, (lengths > 0) & (lengths_of(keys) == lengths)
 
 
 def bytes_of(keys: Keys) -> npt.NDArray[np.uint8]:
@@ -190,8 +187,3 @@ def lengths_of(keys: Keys) -> Positions:
 def kept_bytes(keys: Keys, lengths: Positions) -> Keys:
     """Keep the first so many bytes of each key, 0 to 16."""
     return keys & _KEEP_BYTES.take(lengths, axis=0)
-
-
-def keys_of(words: Sequence[bytes] | Sequence[str]) -> Keys:
-    """Return the keys of words of at most 16 bytes, ASCII if they are str."""
-    return np.array(words, f"S{KEY_BYTES}").view("<u8").reshape(-1, 2)

@@ -39,8 +39,8 @@ class Normalization:
 class Vocabulary:
     """WordPiece tokens in the order of their ids.
 
-    They are distinct, and all of `SPECIAL_TOKENS` and `extra_special_tokens` are among them: who
-    makes a vocabulary of a user's input has checked that.
+    They are distinct, none holds a line end, and all of `SPECIAL_TOKENS` and `extra_special_tokens`
+    are among them: who makes a vocabulary of a user's input has checked that.
     """
 
     tokens: tuple[str, ...]
