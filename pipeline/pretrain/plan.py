@@ -132,12 +132,6 @@ def _refuse_other_start(start: StartingPoint, shards: EarlierStage, objective: O
             "trained with.",
             hint=f"Make the shards with --vocab {start.directory}.",
         )
-    if ShardFacts.of(shards).vocab_size > start.config.vocab_size:
-        raise BadInput(
-            f"{start.directory} knows {start.config.vocab_size:,} tokens; {shards.directory} was "
-            f"made with {ShardFacts.of(shards).vocab_size:,}.",
-            hint="The model's config.json and its vocabulary don't belong together.",
-        )
     if objective != "causal" and start.content.get("is_decoder"):
         raise BadInput(
             f"{start.directory} reads from left to right only; --objective {objective} reads both "

@@ -1,7 +1,7 @@
 """Text in, its words and how often each comes out: what a vocabulary is learnt from.
 
 A word is what BERT's pre-tokeniser makes of normalised text. Raw words are counted by number, in
-numpy; only distinct ones meet the library.
+numpy; only distinct ones are normalised, and few of them by the library.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from tokenizers import pre_tokenizers
 
-from ..wordpiece.library import library_normalizer
+from ..wordpiece.characters import Characters
 from ..wordpiece.numbering import CAPACITY, WordNumbers
 from ..wordpiece.vocabulary import Normalization
 from ..wordpiece.words import BATCH_WORDS, BLOCK_BYTES, Segmenter, is_plain, split_blocks
@@ -26,14 +25,16 @@ Counts = npt.NDArray[np.int64]
 
 def count_words(texts: Iterable[bytes], normalization: Normalization) -> WordCounts:
     """Count the words of valid UTF-8 texts; memory grows with the distinct ones only."""
-    counted = _raw_counts(texts, _segmenter(normalization))
-    return sum_counts([_normalized(raw, counts, normalization) for raw, counts in counted])
+    segmenter, characters = _knowledge(normalization)
+    counted = _raw_counts(texts, segmenter)
+    return sum_counts([_normalized(raw, counts, characters) for raw, counts in counted])
 
 
 @lru_cache(maxsize=2)
-def _segmenter(normalization: Normalization) -> Segmenter:
+def _knowledge(normalization: Normalization) -> tuple[Segmenter, Characters]:
     """Keep what this process has learnt about characters from one text to the next."""
-    return Segmenter(normalization)
+    characters = Characters(normalization)
+    return Segmenter(normalization, characters), characters
 
 
 def _blocks(texts: Iterable[bytes]) -> Iterator[bytes]:
@@ -68,16 +69,15 @@ def _raw_counts(
     yield raw, counts[1 : len(raw) + 1]
 
 
-def _normalized(raw: list[bytes], counts: Counts, normalization: Normalization) -> WordCounts:
+def _normalized(raw: list[bytes], counts: Counts, characters: Characters) -> WordCounts:
     """Turn raw words into words, some perhaps twice: one may have become none, or several."""
-    normalizer = library_normalizer(normalization)
-    pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     plain = np.fromiter((is_plain(word) for word in raw), bool, len(raw))
+    rest = np.flatnonzero(~plain)
+    becoming = characters.words_of([raw[index] for index in rest.tolist()])
     others: Counter[str] = Counter()
-    for index in np.flatnonzero(~plain).tolist():
-        normalized = normalizer.normalize_str(raw[index].decode())
-        for word, _ in pre_tokenizer.pre_tokenize_str(normalized):
-            others[word] += int(counts[index])
+    for words, count in zip(becoming, counts[rest].tolist(), strict=True):
+        for word in words:
+            others[word] += count
     plain_words = pa.array([raw[index] for index in np.flatnonzero(plain).tolist()], pa.binary())
     return WordCounts(
         pa.concat_arrays([plain_words.cast(pa.string()), pa.array(others.keys(), pa.string())]),

@@ -8,7 +8,7 @@ a mark that stays is among it.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -63,9 +63,21 @@ class Characters:
         lines = b"".join(word + b"\n" for word in words).decode()
         return lines.translate(self._normalized).encode()
 
+    def words_of(self, words: Sequence[bytes]) -> Iterator[list[str]]:
+        """Yield the words that each raw word becomes: mostly one, perhaps none or several."""
+        becoming = self.normalized(words).decode().split("\n")[:-1]
+        for word, normalized in zip(words, becoming, strict=True):
+            if _HARD in normalized:
+                yield self._words_of(word.decode())
+            else:
+                yield [normalized] if normalized else []
+
+    def _words_of(self, text: str) -> list[str]:
+        normalized = self._normalizer.normalize_str(text)
+        return [word for word, _ in self._pre_tokenizer.pre_tokenize_str(normalized)]
+
     def _ask(self, character: str) -> Character:
-        normalized = self._normalizer.normalize_str(f"a{character}a")
-        words = [word for word, _ in self._pre_tokenizer.pre_tokenize_str(normalized)]
+        words = self._words_of(f"a{character}a")
         if words == ["a", "a"]:
             return Character(Border.SPACE, None)
         if len(words) == 3 and words[0] == words[2] == "a":
