@@ -107,6 +107,13 @@ def test_wide_spaces_are_spaces(space):
     assert len(found) > 2
 
 
+@pytest.mark.parametrize("space", "\xa0\u2009\u202f\u3000")
+def test_common_wide_spaces_never_get_to_where_sentencex_panics_on_the_terminal(space, capfd):
+    assert split(f"A B{space}. Then more.", language="en") == [f"A B{space}.", "Then more."]
+    assert split(f"« 7{space}» : A B{space}.\nThen more.", language="en")
+    assert capfd.readouterr().err == ""
+
+
 def test_long_paragraphs_are_cut_at_sentences_and_lose_nothing():
     text = "".join(f"Sentence {n} says something. " for n in range(20_000)).strip()
     found = split(text, language="en")

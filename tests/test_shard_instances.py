@@ -1,29 +1,36 @@
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from bertctl.pipeline.randomness import KeyedRandom
 from bertctl.pipeline.shard import instances
+from bertctl.pipeline.shard.pairs import draw_pairs
+from bertctl.pipeline.shard.settings import InstanceSettings
 
 from .shard_files import CLS_ID, SEP_ID, write_shard
 
 
-def test_an_instance_is_its_two_segments_in_their_frame(tmp_path: Path) -> None:
-    tokenised = write_shard(tmp_path / "shard.arrow")
-    text = tokenised.ids.tolist()
-    for row in pa.ipc.open_file(tmp_path / "shard.arrow").read_all().to_pylist():
-        ids = row["input_ids"]
-        for position, original in zip(
-            row["masked_lm_positions"], row["masked_lm_ids"], strict=True
-        ):
-            ids[position] = original
-        end = row["segment_a_length"]
-        assert ids[0] == CLS_ID
-        assert ids[end - 1] == ids[-1] == SEP_ID
-        for segment in (ids[1 : end - 1], ids[end:-1]):
-            places = range(len(text) - len(segment) + 1)
-            assert segment
-            assert any(text[place : place + len(segment)] == segment for place in places)
+def test_rows_are_the_pairs_in_their_frames_in_the_order_drawn(tmp_path: Path) -> None:
+    tokenised = write_shard(tmp_path / "shard.arrow", documents=70, seed=3)
+    pairs = draw_pairs(tokenised, InstanceSettings(max_seq_length=40), KeyedRandom(3, "pairs"))
+    order = KeyedRandom(3, "masks").permutation(len(pairs))
+    rows = pa.ipc.open_file(tmp_path / "shard.arrow").read_all().to_pylist()
+    assert len(rows) == len(pairs) > 100
+    for row, number in zip(rows, order.tolist(), strict=True):
+        ids = np.array(row["input_ids"])
+        ids[row["masked_lm_positions"]] = row["masked_lm_ids"]
+        a, b = (
+            tokenised.ids[start[number] :][: length[number]].tolist()
+            for start, length in (
+                (pairs.a_start, pairs.a_length),
+                (pairs.b_start, pairs.b_length),
+            )
+        )
+        assert ids.tolist() == [CLS_ID, *a, SEP_ID, *b, SEP_ID]
+        assert row["segment_a_length"] == len(a) + 2
+        assert row["next_sentence_label"] == pairs.not_next[number]
 
 
 def test_places_in_64_bits_give_the_same_shard(

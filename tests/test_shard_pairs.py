@@ -84,16 +84,54 @@ def test_pairs_fit_and_are_as_long_as_they_can_be() -> None:
     assert np.median(pairs.lengths) == 40
 
 
-def test_short_instances_appear_with_their_probability() -> None:
-    # One-token sentences fill any target exactly: what is short was meant to be.
-    documents = TokenisedDocuments(
-        ids=np.zeros(100_000, np.uint16),
-        sentence_ends=np.arange(1, 100_001),
-        document_ends=np.array([50_000, 100_000]),
-        identities=np.array([1, 2], np.uint64),
-        parts=np.zeros(2, np.uint32),
-        digests=np.zeros(2, np.uint64),
+def one_token_sentences(*document_ends: int) -> TokenisedDocuments:
+    """Sentences that fill any target exactly."""
+    number = document_ends[-1]
+    return TokenisedDocuments(
+        ids=np.zeros(number, np.uint16),
+        sentence_ends=np.arange(1, number + 1),
+        document_ends=np.array(document_ends),
+        identities=np.arange(1, len(document_ends) + 1, dtype=np.uint64),
+        parts=np.zeros(len(document_ends), np.uint32),
+        digests=np.zeros(len(document_ends), np.uint64),
     )
+
+
+def test_first_segment_has_any_number_of_its_sentences_equally_often() -> None:
+    settings = InstanceSettings(max_seq_length=23, short_seq_prob=0)
+    pairs = draw_pairs(one_token_sentences(50_000, 100_000), settings, KeyedRandom(1, "pairs"))
+    counts = np.bincount(pairs.a_length[pairs.lengths == 23], minlength=20)
+    # Of 20 sentences 1 to 19 are A's.
+    assert counts[0] == 0
+    assert len(counts) == 20
+    expected = counts.sum() / 19
+    chi_square = ((counts[1:] - expected) ** 2 / expected).sum()
+    assert chi_square < 42.3, "less likely than one in a thousand with 18 degrees of freedom"
+
+
+def test_short_targets_are_any_number_of_tokens_from_two_on() -> None:
+    settings = InstanceSettings(max_seq_length=23, short_seq_prob=1)
+    pairs = draw_pairs(one_token_sentences(50_000, 100_000), settings, KeyedRandom(1, "pairs"))
+    counts = np.bincount(pairs.lengths - pairs.num_special_tokens, minlength=21)
+    assert counts[:2].tolist() == [0, 0]
+    assert len(counts) == 21
+    expected = counts.sum() / 19
+    chi_square = ((counts[2:] - expected) ** 2 / expected).sum()
+    assert chi_square < 42.3, "less likely than one in a thousand with 18 degrees of freedom"
+
+
+def test_documents_of_a_sentence_or_two_give_no_empty_segment_and_stay_in_balance() -> None:
+    documents = make_documents(documents=4000, sentences=2)
+    pairs = draw_pairs(documents, SETTINGS, KeyedRandom(1, "pairs"))
+    assert (pairs.a_length >= 1).all()
+    assert (pairs.b_length >= 1).all()
+    follows = pairs.a_start + pairs.a_length <= pairs.b_start
+    assert follows[~pairs.not_next].all()
+    assert pairs.not_next.sum() - pairs.unpaired <= len(pairs) // 2 + 4 * np.sqrt(len(pairs) / 4)
+
+
+def test_short_instances_appear_with_their_probability() -> None:
+    documents = one_token_sentences(50_000, 100_000)
     settings = InstanceSettings(max_seq_length=43, short_seq_prob=0.25)
     pairs = draw_pairs(documents, settings, KeyedRandom(1, "pairs"))
     # A target is uniform over 2 … 40, both included: 38 of 39 are short of the greatest.

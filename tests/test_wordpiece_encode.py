@@ -167,6 +167,13 @@ def test_ids_above_65535_are_kept_in_32_bits() -> None:
     assert ids.tolist() == [5, len(vocabulary) - 2, len(vocabulary) - 1]
 
 
+def test_marks_that_stay_are_put_in_order() -> None:
+    word = "b\u302e\U0001d165b"
+    assert_exact([word, f"{word[:2]} {word}", "b\U0001d165\u302eb"], SCANT)
+    ids = WordPieceEncoder(SCANT, UNCASED).encode_text(word)
+    assert [SCANT.tokens[id] for id in ids] == ["b", "##\U0001d165", "##\u302e", "##b"]
+
+
 def test_pickling_changes_no_id() -> None:
     lines = ["the River é", "thermal rivers", "中文 lived"]
     text = "\n".join(lines).encode()
@@ -179,8 +186,9 @@ def test_pickling_changes_no_id() -> None:
 
 def test_words_that_the_library_cut_are_counted_wherever_they_stand() -> None:
     encoder = WordPieceEncoder(COMPLETE, UNCASED)
-    text = f"the river . é é\nthe é\u302e {'w' * 17} the é\u302e".encode()
+    ours = "the river . é é жук жукжукжу 中 ﬁ"
+    text = f"{ours}\nthe é\u302e {'w' * 17} the é\u302e жукжукжук".encode()
     encoder.encode_lines(text)
-    assert (encoder.num_words, encoder.num_library_words) == (10, 3)
+    assert (encoder.num_words, encoder.num_library_words) == (15, 4)
     encoder.encode_lines(text)
-    assert (encoder.num_words, encoder.num_library_words) == (20, 6)
+    assert (encoder.num_words, encoder.num_library_words) == (30, 8)

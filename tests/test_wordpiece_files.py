@@ -260,3 +260,16 @@ def test_broken_json_is_refused_with_its_line(tmp_path: Path) -> None:
     assert "tokenizer_config.json, line 2: not JSON" in refusal(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("[]")
     assert "not a JSON object" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("token", "found"),
+    [("ß\n", r"'ß\n' holds a line break"), ("ß\ud800", r"'ß\ud800' is no text")],
+)
+def test_a_token_that_no_file_could_hold_is_refused(tmp_path: Path, token: str, found: str) -> None:
+    path = write(tmp_path) / "tokenizer.json"
+    (tmp_path / "vocab.txt").unlink()
+    model = json.loads(path.read_text())["model"]
+    ids = {token if each == "ß" else each: id for each, id in model["vocab"].items()}
+    edit_json(path, model={**model, "vocab": ids})
+    assert found in refusal(tmp_path)

@@ -30,9 +30,13 @@ def letters_and(*pieces: str, letters: str = string.ascii_letters + string.digit
 
 # Every letter is in it, so no ASCII word is unknown; the longer pieces decide where words are cut.
 COMPLETE = letters_and("the", "##er", "riv", "##iver", "River", "é", "##é", "中", "文", "ß", "##ß")
-# Almost every word is unknown or the start of one is; the marks that end up alone are there.
+# Almost every word is unknown or the start of one is; the marks that end up alone are there, and
+# two marks that stay, which change places beside each other.
 SCANT = make_vocabulary(
-    ["a", "##a", "b", "##ab", "=", "<", "`", ";", "一", "한", "##국", "…", "##́"]
+    [
+        *["a", "##a", "b", "##b", "##ab", "=", "<", "`", ";", "一", "한", "##국", "…", "##́"],
+        *["##\u302e", "##\U0001d165"],
+    ]
 )
 
 

@@ -86,10 +86,7 @@ def _beginnings(
     short_seq_prob: float,
     random: KeyedRandom,
 ) -> _Beginnings:
-    """Draw everything for every sentence, whether or not an instance will begin there.
-
-    So each draw belongs to a place, and all of them are made at once.
-    """
+    """Draw for every sentence, whether or not an instance will begin there: for all at once."""
     sentences = np.diff(documents.document_ends, prepend=0)[:own]
     document = np.repeat(np.arange(own), sentences)
     end = np.repeat(documents.document_ends[:own], sentences)

@@ -16,7 +16,7 @@ _ROUNDING = 1e-9
 """0.7 and 0.3 make 1, whatever their binary fractions do."""
 
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MOST_SHARDS = 99_999
 """For training, of all copies: names that number them with five digits keep their order."""
 

@@ -30,6 +30,7 @@ SPECIAL_TOKENS_FILE = "special_tokens_map.json"
 TOKENIZER_FILES = (VOCAB_FILE, TOKENIZER_FILE, CONFIG_FILE, SPECIAL_TOKENS_FILE)
 
 _CAPITAL = re.compile("[A-Z]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_BERT = "bertctl works with BERT's WordPiece tokenizers only; make one with: bertctl vocab"
 _BERT_CLASSES = {
     name + suffix
@@ -199,6 +200,12 @@ def _checked(path: Path, tokens: Sequence[str], special: Iterable[str]) -> Vocab
     if "\n" in together or "\r" in together:
         broken = next(token for token in tokens if "\n" in token or "\r" in token)
         raise BadInput(f"{path}: the token {broken!r} holds a line break.", hint=_NOT_BERT)
+    if lone := _LONE_SURROGATE.search(together):
+        broken = next(token for token in tokens if lone.group() in token)
+        raise BadInput(
+            f"{path}: the token {broken!r} is no text: half a pair of surrogates is in it.",
+            hint="Replace it by [unusedN], so that the ids after it stay.",
+        )
     return Vocabulary(tuple(tokens), tuple(extra))
 
 

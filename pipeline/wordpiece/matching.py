@@ -40,9 +40,7 @@ class PieceMatcher:
             token[len(CONTINUATION) :] if more else token
             for token, more in zip(vocabulary.tokens, continues.tolist(), strict=True)
         )
-        # No text holds a lone surrogate, but a third party's token may.
-        lines = "".join(f"{piece}\n" for piece in pieces).encode("utf-8", "surrogatepass")
-        keys, fits = keys_of_lines(lines)
+        keys, fits = keys_of_lines("".join(f"{piece}\n" for piece in pieces).encode())
         self._first, self._next = (
             _Pieces(keys[which], np.flatnonzero(which))
             for which in (fits & ~continues, fits & continues)

@@ -39,8 +39,9 @@ class Normalization:
 class Vocabulary:
     """WordPiece tokens in the order of their ids.
 
-    They are distinct, none holds a line end, and all of `SPECIAL_TOKENS` and `extra_special_tokens`
-    are among them: who makes a vocabulary of a user's input has checked that.
+    They are distinct, none holds a line end or a lone surrogate, and all of `SPECIAL_TOKENS` and
+    `extra_special_tokens` are among them: who makes a vocabulary of a user's input has checked
+    that.
     """
 
     tokens: tuple[str, ...]
@@ -48,6 +49,7 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         assert len(self.ids) == len(self.tokens), "tokens are distinct"
+        assert not any("\n" in token for token in self.tokens), "none holds a line end"
         assert self.ids.keys() >= {*SPECIAL_TOKENS, *self.extra_special_tokens}
 
     def __len__(self) -> int:
@@ -112,7 +114,6 @@ class Vocabulary:
     def fingerprint(self, normalization: Normalization) -> str:
         """Digest all that decides which ids a text gets: SHA-256, 64 hexadecimal digits."""
         content = [self.tokens, self.extra_special_tokens, asdict(normalization)]
-        # A third party's token may be any JSON string, a lone surrogate included: ASCII escapes it.
         canonical = json.dumps(content, separators=(",", ":"), sort_keys=True)
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
