@@ -1,6 +1,7 @@
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from bertctl.pipeline.randomness import KeyedRandom
@@ -19,6 +20,12 @@ from bertctl.pipeline.shard.tokens import (
 from .shard_files import document_of, make_documents
 
 SETTINGS = InstanceSettings(max_seq_length=40)
+
+
+def assert_uniform(counts: npt.NDArray[np.int64], *, most: float) -> None:
+    """`most`: what chi-square exceeds once in a thousand times, of one degree less than counts."""
+    expected = counts.mean()
+    assert ((counts - expected) ** 2 / expected).sum() < most
 
 
 def test_every_sentence_is_paired_exactly_once_per_copy() -> None:
@@ -52,9 +59,7 @@ def test_random_segment_comes_from_every_other_document_equally() -> None:
     drawn = document_of(documents, pairs.b_start[from_first])
     counts = np.bincount(drawn, minlength=11)
     assert counts[0] == 0
-    expected = counts.sum() / 10
-    chi_square = ((counts[1:] - expected) ** 2 / expected).sum()
-    assert chi_square < 27.9, "less likely than one in a thousand with 9 degrees of freedom"
+    assert_uniform(counts[1:], most=27.9)
 
 
 def test_next_segment_directly_follows_its_first() -> None:
@@ -104,9 +109,7 @@ def test_first_segment_has_any_number_of_its_sentences_equally_often() -> None:
     # Of 20 sentences 1 to 19 are A's.
     assert counts[0] == 0
     assert len(counts) == 20
-    expected = counts.sum() / 19
-    chi_square = ((counts[1:] - expected) ** 2 / expected).sum()
-    assert chi_square < 42.3, "less likely than one in a thousand with 18 degrees of freedom"
+    assert_uniform(counts[1:], most=42.3)
 
 
 def test_short_targets_are_any_number_of_tokens_from_two_on() -> None:
@@ -115,9 +118,7 @@ def test_short_targets_are_any_number_of_tokens_from_two_on() -> None:
     counts = np.bincount(pairs.lengths - pairs.num_special_tokens, minlength=21)
     assert counts[:2].tolist() == [0, 0]
     assert len(counts) == 21
-    expected = counts.sum() / 19
-    chi_square = ((counts[2:] - expected) ** 2 / expected).sum()
-    assert chi_square < 42.3, "less likely than one in a thousand with 18 degrees of freedom"
+    assert_uniform(counts[2:], most=42.3)
 
 
 def test_documents_of_a_sentence_or_two_give_no_empty_segment_and_stay_in_balance() -> None:
